@@ -34,6 +34,9 @@ export function parseAmount(text: string): bigint {
 export function formatAmount(micros: bigint): string {
   const sign = micros < 0n ? '-' : ''
   const magnitude = micros < 0n ? -micros : micros
-  const decimals = (magnitude % MICROS_PER_UNIT).toString().padStart(6, '0').replace(/0{1,4}$/, '')
+  const decimals = (magnitude % MICROS_PER_UNIT)
+    .toString()
+    .padStart(6, '0')
+    .replace(/0{1,4}$/, '')
   return `${sign}${magnitude / MICROS_PER_UNIT}.${decimals}`
 }

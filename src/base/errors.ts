@@ -39,6 +39,8 @@ const RETRYABLE = { retryable: true }
 const PEER = { peerVisible: true }
 const RETRYABLE_PEER = { retryable: true, peerVisible: true }
 
+// One code per line, so that the table reads as a table and a new code is a one-line change.
+// oxfmt-ignore
 export const ERRORS = {
   // The client's request.
   body_malformed: entry(400, 'client', 'the request body is not valid: {reason}', 'send one JSON object in the format of this endpoint', PEER),
