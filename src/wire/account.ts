@@ -161,6 +161,15 @@ export const evidenceShape = record({
 })
 export type Evidence = Read<typeof evidenceShape>
 
+/** Payload of PROPOSAL: the statement as the seller signed it, and the vouchers and receipts that its items name. */
+export const proposalShape = record({
+  body: bytesUpTo(32_768),
+  signature: bytes(SIGNATURE_BYTES),
+  vouchers: list(envelopeShape, LIMITS.statementItems),
+  receipts: list(envelopeShape, LIMITS.statementItems),
+})
+export type ProposalFrame = Read<typeof proposalShape>
+
 /** Payload of COUNTERSIGNATURE. */
 export const countersignatureShape = record({ statement: bytes(HASH_BYTES), signature: bytes(SIGNATURE_BYTES) })
 

@@ -51,6 +51,7 @@ export const FRAMES = {
   voucher: 0x03,
   abort: 0x04,
   credit: 0x05,
+  close: 0x06,
   acceptance: 0x11,
   refusal: 0x12,
   head: 0x13,

@@ -64,12 +64,17 @@ export const bytesUpTo = (max: number): Shape<Uint8Array> => ({
   write: (value) => value,
 })
 
-/** A text of 1 to `max` UTF-8 bytes. */
+/** A text of 1 to `max` UTF-8 bytes, without a byte order mark at its start. */
 export const text = (max: number): Shape<string> => ({
-  read: (value, path) =>
-    typeof value === 'string' && value.length > 0 && Buffer.byteLength(value) <= max
+  read(value, path) {
+    if (typeof value !== 'string' || value.length === 0 || Buffer.byteLength(value) > max) {
+      return refuse(path, `a text of 1 to ${max} bytes`)
+    }
+    // Decoders of UTF-8 drop a byte order mark and replace half a surrogate pair: neither would come back as it was written.
+    return value.isWellFormed() && !value.startsWith('\ufeff')
       ? value
-      : refuse(path, `a text of 1 to ${max} bytes`),
+      : refuse(path, 'well-formed, without a byte order mark')
+  },
   write: (value) => value,
 })
 
@@ -136,9 +141,18 @@ export const record = <F extends Fields>(fields: F): Shape<Record_<F>> => {
   }
 }
 
-/** The one encoding of `value`. */
+/**
+ * The one encoding of `value`.
+ * @throws TokError `internal_error` if `decodeBody` would refuse it: what nobody can read is never signed or kept
+ */
 export function encodeBody<T>(shape: Shape<T>, value: T): Uint8Array {
-  return encode(shape.write(value))
+  const written = shape.write(value)
+  try {
+    shape.read(written, 'body')
+  } catch (thrown) {
+    throw new TokError('internal_error', { reason: reasonOf(thrown) }, { cause: thrown })
+  }
+  return encode(written)
 }
 
 /**
@@ -157,6 +171,8 @@ export function decodeBody<T>(shape: Shape<T>, body: Uint8Array, what: string): 
 }
 
 function readMap(value: unknown, path: string): Record<string, unknown> {
-  const isMap = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  const prototype: unknown = typeof value === 'object' && value !== null ? Object.getPrototypeOf(value) : undefined
+  // A map that is to be written may have no prototype; a decoded one always has Object's.
+  const isMap = prototype === Object.prototype || prototype === null
   return isMap ? (value as Record<string, unknown>) : refuse(path, 'a map')
 }

@@ -1,0 +1,234 @@
+/**
+ * The state of one account as this node knows it, and every decision about it. Pure: no disk, no clock, no socket.
+ * Source: protocols/account/v1.md; rules R1 to R9 there.
+ */
+import { equalBytes, toHex } from '../base/bytes.ts'
+import { toTokError, type ErrorCode } from '../base/errors.ts'
+import type { Account, CallItem, ProposalFrame, Statement } from '../wire/account.ts'
+import type { Signed } from '../wire/envelope.ts'
+import { checkBilling, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
+import type { BilledUsage } from '../wire/pricing.ts'
+import { DOMAINS, LIMITS } from '../wire/registry.ts'
+
+/** A call that no statement has settled yet. */
+export interface Call {
+  readonly order: Signed<Order>
+  /** True while it may still grow; a call that is not live is sealed: its voucher is final on this side. */
+  live: boolean
+  /** True once the buyer rejected its item: it is not proposed again, and its credit stays used. */
+  disputed: boolean
+  /** The newest voucher that is on disk. */
+  voucher: Signed<Voucher> | undefined
+  receipt: Signed<Receipt> | undefined
+}
+
+/** Where the chain of an account stands. */
+export interface AccountHead {
+  /** 0 before the first statement. */
+  readonly sequence: number
+  readonly head: Uint8Array | undefined
+  readonly owed: bigint
+  readonly paid: bigint
+  readonly creditLimit: bigint
+}
+
+/** The seller's proposal that waits for the buyer's answer. Sticky: the same bytes are sent until they are answered. */
+export interface Proposal {
+  readonly statement: Signed<Statement>
+  /** As it is sent: the statement with the vouchers and receipts of its items. */
+  readonly frame: ProposalFrame
+}
+
+export interface AccountState {
+  readonly id: Uint8Array
+  readonly account: Account
+  /** The side this node is on. */
+  readonly side: 'buyer' | 'seller'
+  head: AccountHead
+  /** Unsettled calls by the hexadecimal id of their order. */
+  readonly calls: Map<string, Call>
+  pending: Proposal | undefined
+  /** The rejection on whose ground the next proposal stands. */
+  rejection: Uint8Array | undefined
+  /** Why nothing is signed for this account any more. */
+  frozen: string | undefined
+  /** True once HELLO was exchanged on the present connection; nothing is signed before (R9). */
+  reconciled: boolean
+  /** The seller's newest word on the credit limit; undefined before any. */
+  creditLimitTold: bigint | undefined
+}
+
+export const NO_HEAD: AccountHead = { sequence: 0, head: undefined, owed: 0n, paid: 0n, creditLimit: 0n }
+
+/** What a sealed call is settled at: the lesser of the voucher's promise and the receipt's claim; 0 without a voucher. */
+export function claimOf(call: Call): bigint {
+  if (call.voucher === undefined) return 0n
+  const promised = call.voucher.value.amount
+  const claimed = call.receipt?.value.amount ?? promised
+  return claimed < promised ? claimed : promised
+}
+
+/** What the buyer may come to owe if everything open is used to its maximum: what credit checks compare (R8). */
+export function exposureOf(state: AccountState): bigint {
+  let micros = state.head.owed - state.head.paid
+  for (const call of state.calls.values()) micros += call.live ? call.order.value.amountMax : claimOf(call)
+  return micros
+}
+
+/** The reserved part of the exposure: maxima of live calls. */
+export function heldOf(state: AccountState): bigint {
+  let micros = 0n
+  for (const call of state.calls.values()) if (call.live) micros += call.order.value.amountMax
+  return micros
+}
+
+/** Sealed calls whose claim no statement holds yet. */
+export function unsettledOf(state: AccountState): bigint {
+  let micros = 0n
+  for (const call of state.calls.values()) if (!call.live) micros += claimOf(call)
+  return micros
+}
+
+/** The item that settles a sealed call, or undefined if nothing is owed for it. */
+export function itemOf(call: Call): CallItem | undefined {
+  if (call.voucher === undefined) return undefined
+  const { voucher, receipt } = call
+  const claim = claimOf(call)
+  if (claim === 0n) return undefined
+  const isReceiptLower = receipt !== undefined && receipt.value.amount <= voucher.value.amount
+  return {
+    kind: 'call',
+    order: call.order.id,
+    voucher: voucher.id,
+    receipt: receipt?.id,
+    usage: isReceiptLower ? receipt.value.usage : voucher.value.usage,
+    amount: claim,
+  }
+}
+
+/** The next statement a seller proposes, or undefined if no sealed call has anything to settle. */
+export function buildStatement(state: AccountState, creditLimit: bigint, issuedAtMs: number): Statement | undefined {
+  const items: CallItem[] = []
+  for (const call of state.calls.values()) {
+    if (items.length === LIMITS.statementItems) break
+    const item = call.live || call.disputed ? undefined : itemOf(call)
+    if (item !== undefined) items.push(item)
+  }
+  if (items.length === 0) return undefined
+  const { network, asset, buyer, seller } = state.account
+  return {
+    type: DOMAINS.statement,
+    network,
+    asset,
+    buyer,
+    seller,
+    sequence: state.head.sequence + 1,
+    previous: state.head.head,
+    items,
+    owed: items.reduce((sum, item) => sum + item.amount, state.head.owed),
+    paid: state.head.paid,
+    creditLimit,
+    issuedAtMs,
+    rejection: state.rejection,
+  }
+}
+
+/** Why a statement cannot follow `head` in this account, or undefined if it can. */
+export function breachOfChain(account: Account, head: AccountHead, statement: Statement): string | undefined {
+  if (
+    statement.network !== account.network ||
+    statement.asset !== account.asset ||
+    !equalBytes(statement.buyer, account.buyer) ||
+    !equalBytes(statement.seller, account.seller)
+  ) {
+    return 'it belongs to another account'
+  }
+  if (statement.sequence !== head.sequence + 1) return `sequence ${statement.sequence} after ${head.sequence}`
+  if (!isSame(statement.previous, head.head)) return 'it does not follow the newest statement'
+  const billed = statement.items.reduce((sum, item) => sum + item.amount, 0n)
+  if (statement.owed !== head.owed + billed) return `owed is ${statement.owed}, the items make ${head.owed + billed}`
+  if (statement.paid !== head.paid) return 'paid changed without a payment'
+  if (new Set(statement.items.map((item) => toHex(item.order))).size !== statement.items.length) {
+    return 'an order is settled twice'
+  }
+  return undefined
+}
+
+/** Where the chain stands after `statement`. */
+export function headAfter(statement: Statement, id: Uint8Array): AccountHead {
+  const { sequence, owed, paid, creditLimit } = statement
+  return { sequence, head: id, owed, paid, creditLimit }
+}
+
+/**
+ * Why an item does not follow from its order, voucher and receipt, or undefined if it does. The same check holds for the
+ * buyer before it countersigns and for whoever verifies an export.
+ */
+export function breachOfItem(
+  item: { readonly amount: bigint; readonly usage: BilledUsage },
+  order: Order,
+  voucher: Voucher,
+  receipt: Receipt | undefined,
+): string | undefined {
+  try {
+    checkBilling(item, order)
+    checkBilling(voucher, order)
+  } catch (thrown) {
+    return toTokError(thrown).message
+  }
+  const due = receipt !== undefined && receipt.amount < voucher.amount ? receipt.amount : voucher.amount
+  return item.amount === due ? undefined : `the amount is ${item.amount}, voucher and receipt make ${due}`
+}
+
+/** A buyer's refusal of a proposal. */
+export interface Refusal {
+  readonly code: ErrorCode
+  readonly reason: string
+  /** The order whose item is refused; undefined if the statement as a whole is. */
+  readonly order: Uint8Array | undefined
+}
+
+/** What the buyer knows of the calls in a proposal. */
+export interface KnownCall {
+  readonly order: Signed<Order> | undefined
+  readonly isSettled: boolean
+  /** The highest amount the buyer ever signed for it. */
+  readonly promised: bigint
+  /** The voucher and receipt the item names, if they came and hold. */
+  readonly voucher: Signed<Voucher> | undefined
+  readonly receipt: Signed<Receipt> | undefined
+}
+
+/**
+ * The buyer's judgement of a proposal: undefined to countersign it, or the refusal (R7). Nothing is countersigned that the
+ * buyer did not order, that is settled already, that costs another amount than the order's prices make, or that is above
+ * what the buyer itself signed.
+ */
+export function judgeProposal(
+  state: AccountState,
+  statement: Statement,
+  lastRejection: Uint8Array | undefined,
+  known: (item: CallItem) => KnownCall,
+): Refusal | undefined {
+  const refuse = (reason: string, order?: Uint8Array): Refusal => ({ code: 'statement_invalid', reason, order })
+  const breach = breachOfChain(state.account, state.head, statement)
+  if (breach !== undefined) return refuse(breach)
+  if (!isSame(statement.rejection, lastRejection)) return refuse('it does not name the rejection before it')
+  if (statement.items.length === 0) return refuse('it settles nothing')
+  for (const item of statement.items) {
+    const { order, isSettled, promised, voucher, receipt } = known(item)
+    if (order === undefined) return refuse('the buyer knows no such order', item.order)
+    if (isSettled) return refuse('the order is settled already', item.order)
+    if (voucher === undefined) return refuse('the voucher it names is missing or not of this order', item.order)
+    if (item.receipt !== undefined && receipt === undefined) return refuse('the receipt it names is missing', item.order)
+    if (item.amount > promised) return refuse('it is above the highest voucher', item.order)
+    const wrong = breachOfItem(item, order.value, voucher.value, receipt?.value)
+    if (wrong !== undefined) return refuse(wrong, item.order)
+  }
+  return undefined
+}
+
+function isSame(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {
+  if (left === undefined || right === undefined) return left === right
+  return equalBytes(left, right)
+}
