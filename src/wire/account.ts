@@ -172,4 +172,3 @@ export type ProposalFrame = Read<typeof proposalShape>
 
 /** Payload of COUNTERSIGNATURE. */
 export const countersignatureShape = record({ statement: bytes(HASH_BYTES), signature: bytes(SIGNATURE_BYTES) })
-

@@ -211,7 +211,6 @@ export function checkBilling(
   if (price !== bill.amount) refuse(`the amount is ${bill.amount} micros, the counts cost ${price}`)
 }
 
-
 /**
  * The counts that may be billed of what was used: nothing above the order's maxima, the parts of the input within it.
  * What is beyond is the seller's own cost.
