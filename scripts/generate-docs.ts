@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { ERRORS } from '../src/base/errors.ts'
+import { KEY_NAMES, specOf, variableOf } from '../src/config/schema.ts'
 
 /** docs/errors.md: the error table for readers, one row per code, in the order of the code. */
 export function errorsPage(): string {
@@ -27,6 +28,47 @@ ${rows.map((row) => row.trim()).join('\n')}
 `
 }
 
+/** docs/config.md: every key of the configuration, and how the layers work. */
+export function configPage(): string {
+  const rows = KEY_NAMES.map((key) => {
+    const { kind, meaning, secret, flag, repeatable, default: preset } = specOf(key)
+    const type = secret === true ? `${kind.name}, secret` : kind.name
+    const flags = flag === undefined ? '' : `\`${flag}\`${repeatable === true ? ', repeatable' : ''}`
+    return [`\`${key}\``, type, preset === '' ? '' : `\`${preset}\``, flags, meaning].map(cell).join(' | ')
+  })
+  const exceptions = KEY_NAMES.filter((key) => specOf(key).variable !== undefined).map(
+    (key) => `\`${variableOf(key)}\` for \`${key}\``,
+  )
+  return `# Configuration
+
+Generated from \`src/config/schema.ts\` by \`node scripts/generate-docs.ts\`; do not edit.
+
+Every key may be set in several places; a later one replaces an earlier one:
+
+1. its default
+2. \`setting.ini\` in the configuration directory
+3. \`<environment>/gateway.ini\` there
+4. \`.env\` beside that directory, then \`.env\` in the working directory
+5. the environment: \`TOKLIGENCE_\` and the key in upper case (${exceptions.join(', ')})
+6. a flag of \`tok-node start\`
+
+The configuration directory is the one of \`--config-dir\`; otherwise \`config\` in the data directory, where
+\`tok-node init\` writes it; otherwise \`config\` in the working directory. A directory without \`setting.ini\` is passed
+over, and without any everything runs on the defaults.
+
+A line of a file is \`key = value\`. Lines that begin with \`#\` or \`;\` are comments, and so is what follows \` #\` or \` ;\`
+after a value; \`[section]\` headings say nothing. Values may stand in quotes, lists are divided by commas, \`~\` is the
+home directory, other paths start from the working directory, and an empty value is none. An unknown key or variable,
+a key that is set twice in one file, or a value of the wrong type stops the start with its place.
+
+\`tok-node config show\` prints the value in force of every key with its origin; secrets are hidden.
+
+| Key | Type | Default | Flag | Meaning |
+| --- | --- | --- | --- | --- |
+${rows.map((row) => `| ${row} |`).join('\n')}
+`
+}
+
 function yesOrNo(value: boolean): string {
   return value ? 'yes' : 'no'
 }
@@ -37,5 +79,7 @@ function cell(text: string): string {
 }
 
 if (import.meta.main) {
-  writeFileSync(join(dirname(import.meta.dirname), 'docs', 'errors.md'), errorsPage())
+  const docs = join(dirname(import.meta.dirname), 'docs')
+  writeFileSync(join(docs, 'errors.md'), errorsPage())
+  writeFileSync(join(docs, 'config.md'), configPage())
 }
