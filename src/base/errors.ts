@@ -50,6 +50,7 @@ export const ERRORS = {
   origin_refused: entry(403, 'client', 'a web page at {origin} may not use this node', 'call the node from a program on this machine'),
   credential_missing: entry(401, 'client', 'this route needs the token of the running node', 'use the tok-node commands, which read it from the data directory'),
   route_unknown: entry(404, 'client', '{method} {path} is not served here', 'see docs/gateway.md for the routes'),
+  websocket_unsupported: entry(426, 'client', 'this route does not speak WebSocket', 'send the same request as POST'),
   model_missing: entry(400, 'client', 'the request names no model', 'set "model" to one of GET /v1/models'),
   model_not_found: entry(404, 'client', 'the model "{model}" is served by no local provider and by no offer known here{detail}', 'run `tok-node models`, or add a route for it'),
   translation_unavailable: entry(501, 'node', 'the model "{model}" is served in {providerDialect} only, and this request is in {dialect}', 'ask for it on an endpoint of {providerDialect}'),
