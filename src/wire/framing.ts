@@ -41,9 +41,7 @@ export interface FrameDecoder {
 }
 
 /** Creates a decoder for one direction of one stream. It keeps at most one incomplete frame. */
-export function createFrameDecoder(
-  onFrame: (type: number, call: number, payload: Uint8Array) => void,
-): FrameDecoder {
+export function createFrameDecoder(onFrame: (type: number, call: number, payload: Uint8Array) => void): FrameDecoder {
   const header = new Uint8Array(FRAME_HEADER_BYTES)
   const view = new DataView(header.buffer)
   let headerBytes = 0
