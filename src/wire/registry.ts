@@ -95,8 +95,8 @@ export const LIMITS = {
   statementItems: 32,
   /** Open calls named in one HELLO; the rest follow in the next exchange. */
   helloCalls: 256,
-  /** Statements in one frame. */
-  statementsPerFrame: 16,
+  /** Statements in one frame: as many of the largest as fit it. */
+  statementsPerFrame: 7,
   /** Headers of a request or an answer that travel. */
   headersBytes: 8_192,
 } as const

@@ -1,0 +1,400 @@
+/** Vectors of protocols/account/v1.md: statements, what may follow what, items, and the messages of an exchange. */
+import { encode } from '@ipld/dag-cbor'
+import { fromHex, toHex } from '../../src/base/bytes.ts'
+import type { ErrorCode } from '../../src/base/errors.ts'
+import {
+  accountId,
+  countersignatureShape,
+  dualSignedShape,
+  evidenceShape,
+  helloShape,
+  proposalShape,
+  REJECTION,
+  STATEMENT,
+  statementsFrameShape,
+  type Account,
+  type CallItem,
+  type DualSigned,
+  type Rejection,
+  type Statement,
+} from '../../src/wire/account.ts'
+import { seal, signingInput } from '../../src/wire/envelope.ts'
+import type { NodeKey } from '../../src/wire/identity.ts'
+import { ORDER, RECEIPT, VOUCHER, type Receipt, type Voucher } from '../../src/wire/inference.ts'
+import { priceUsage } from '../../src/wire/pricing.ts'
+import { DOMAINS, LIMITS } from '../../src/wire/registry.ts'
+import { encodeBody } from '../../src/wire/shape.ts'
+import {
+  accepted,
+  alteredBody,
+  ASSET,
+  digestOf,
+  KEYS,
+  NETWORK,
+  NOW_MS,
+  readable,
+  reading,
+  refused,
+  unreadable,
+  type Case,
+  type Reading,
+  type VectorFile,
+} from './case.ts'
+import { order, receipt, voucher } from './inference.ts'
+
+const account: Account = {
+  network: NETWORK,
+  asset: ASSET,
+  buyer: KEYS.buyer.publicKey,
+  seller: KEYS.seller.publicKey,
+}
+
+const item: CallItem = {
+  kind: 'call',
+  order: voucher.order,
+  voucher: seal(VOUCHER, voucher, KEYS.buyer).id,
+  receipt: seal(RECEIPT, receipt, KEYS.seller).id,
+  usage: voucher.usage,
+  amount: voucher.amount,
+}
+
+const first: Statement = {
+  type: DOMAINS.statement,
+  ...account,
+  sequence: 1,
+  items: [item],
+  owed: item.amount,
+  paid: 0n,
+  creditLimit: 110_000n,
+  issuedAtMs: NOW_MS + 10_000,
+}
+
+const second: Statement = {
+  ...first,
+  sequence: 2,
+  previous: seal(STATEMENT, first, KEYS.seller).id,
+  items: [{ ...item, order: digestOf('another order'), voucher: digestOf('its voucher'), receipt: undefined }],
+  owed: item.amount * 2n,
+  issuedAtMs: NOW_MS + 20_000,
+}
+
+/** @returns the vectors of accounts */
+export function accountVectors(): VectorFile {
+  return {
+    protocol: 'account/1',
+    accept: [...accountIds(), ...statements(), ...chains(), ...items(), ...messages()],
+    reject: [...rejectedStatements(), ...rejectedChains(), ...rejectedItems(), ...rejectedMessages()],
+  }
+}
+
+/** @returns a statement with both signatures */
+export function sign(
+  statement: Statement,
+  sellerKey: NodeKey = KEYS.seller,
+  buyerKey: NodeKey = KEYS.buyer,
+): DualSigned {
+  const { body, signature } = seal(STATEMENT, statement, sellerKey)
+  return { body, sellerSignature: signature, buyerSignature: buyerKey.sign(signingInput(STATEMENT.domain, body)) }
+}
+
+function accountIds(): Case[] {
+  const id = (name: string, of: Account): Case => ({
+    name,
+    check: 'account-id',
+    account: reading(of),
+    id: toHex(accountId(of)),
+  })
+  return [
+    id('the id of an account', account),
+    id('the id of the account the other way', { ...account, buyer: account.seller, seller: account.buyer }),
+    id('the id of the account on another network', { ...account, network: 'main' }),
+  ]
+}
+
+/** A dual-signed statement as a case holds it. */
+function dualSignedCase(dualSigned: DualSigned): Record<string, Reading> {
+  return {
+    check: 'statement',
+    signed: toHex(signingInput(STATEMENT.domain, dualSigned.body)),
+    dualSigned: toHex(encodeBody(dualSignedShape, dualSigned)),
+  }
+}
+
+function statements(): Case[] {
+  const whole = (name: string, value: Statement): Case => {
+    const dualSigned = sign(value)
+    return {
+      name,
+      ...dualSignedCase(dualSigned),
+      check: 'statement',
+      value: reading(value),
+      body: toHex(dualSigned.body),
+      sellerSignature: toHex(dualSigned.sellerSignature),
+      buyerSignature: toHex(dualSigned.buyerSignature),
+      id: toHex(seal(STATEMENT, value, KEYS.seller).id),
+    }
+  }
+  return [
+    whole('the first statement', first),
+    whole('the second statement', second),
+    whole('a statement on the ground of a rejection', { ...second, rejection: digestOf('a rejection') }),
+    whole('a statement of 32 items', {
+      ...first,
+      items: Array.from({ length: LIMITS.statementItems }, (_, index) => ({
+        ...item,
+        order: digestOf(`order ${index}`),
+      })),
+      owed: item.amount * BigInt(LIMITS.statementItems),
+    }),
+  ]
+}
+
+function rejectedStatements(): Case[] {
+  const wrong = (name: string, dualSigned: DualSigned, step: string, error: ErrorCode): Case => ({
+    name,
+    ...dualSignedCase(dualSigned),
+    check: 'statement',
+    step,
+    error,
+  })
+  const { body, sellerSignature, buyerSignature } = sign(first)
+  const malformed = (name: string, changes: Readonly<Record<string, Uint8Array>>): Case => {
+    const altered = alteredBody({ ...first }, changes)
+    const signatureOf = (key: NodeKey): Uint8Array => key.sign(signingInput(STATEMENT.domain, altered))
+    const dualSigned = {
+      body: altered,
+      sellerSignature: signatureOf(KEYS.seller),
+      buyerSignature: signatureOf(KEYS.buyer),
+    }
+    return wrong(name, dualSigned, 'statement 1', 'encoding_invalid')
+  }
+  const asRejection = KEYS.buyer.sign(signingInput(REJECTION.domain, body))
+  return [
+    malformed('a statement of 33 items', { items: encode(Array.from({ length: 33 }, () => plainItem())) }),
+    malformed('an item of another kind', { items: encode([{ ...plainItem(), kind: 'gift' }]) }),
+    malformed('a previous statement that is null', { previous: encode(null) }),
+    malformed('a statement of another type', { type: encode(REJECTION.domain) }),
+    wrong('a statement its seller did not sign', sign(first, KEYS.stranger), 'statement 2', 'signature_invalid'),
+    wrong(
+      'signatures that are exchanged',
+      { body, sellerSignature: buyerSignature, buyerSignature: sellerSignature },
+      'statement 2',
+      'signature_invalid',
+    ),
+    wrong(
+      'a statement its buyer did not sign',
+      sign(first, KEYS.seller, KEYS.stranger),
+      'statement 3',
+      'signature_invalid',
+    ),
+    wrong('a seller that signs for both', sign(first, KEYS.seller, KEYS.seller), 'statement 3', 'signature_invalid'),
+    wrong(
+      'a countersignature under the domain of rejections',
+      { body, sellerSignature, buyerSignature: asRejection },
+      'statement 3',
+      'signature_invalid',
+    ),
+  ]
+}
+
+function plainItem(): Record<string, unknown> {
+  return { ...item }
+}
+
+interface Head {
+  readonly sequence: number
+  readonly head?: Uint8Array | undefined
+  readonly owed: bigint
+  readonly paid: bigint
+  readonly creditLimit: bigint
+}
+
+const NO_HEAD: Head = { sequence: 0, owed: 0n, paid: 0n, creditLimit: 0n }
+const AFTER_FIRST: Head = {
+  sequence: 1,
+  head: seal(STATEMENT, first, KEYS.seller).id,
+  owed: first.owed,
+  paid: 0n,
+  creditLimit: first.creditLimit,
+}
+
+function follows(name: string, head: Head, statement: Statement): Case {
+  return {
+    name: `chain: ${name}`,
+    check: 'chain',
+    account: reading(account),
+    head: reading(head),
+    statement: toHex(encodeBody(STATEMENT.shape, statement)),
+  }
+}
+
+function chains(): Case[] {
+  return [
+    follows('the first statement', NO_HEAD, first),
+    follows('the next statement', AFTER_FIRST, second),
+    follows('a lower credit limit', AFTER_FIRST, { ...second, creditLimit: 0n }),
+    follows('a clock that went back', AFTER_FIRST, { ...second, issuedAtMs: 1 }),
+  ]
+}
+
+function rejectedChains(): Case[] {
+  const wrong = (name: string, head: Head, statement: Statement, step: string): Case => ({
+    ...follows(name, head, statement),
+    step,
+    error: 'statement_invalid',
+  })
+  return [
+    wrong('another network', AFTER_FIRST, { ...second, network: 'main' }, 'statement 4'),
+    wrong('another asset', AFTER_FIRST, { ...second, asset: 'EUR' }, 'statement 4'),
+    wrong('another buyer', AFTER_FIRST, { ...second, buyer: KEYS.stranger.publicKey }, 'statement 4'),
+    wrong('another seller', AFTER_FIRST, { ...second, seller: KEYS.stranger.publicKey }, 'statement 4'),
+    wrong('a gap', NO_HEAD, second, 'statement 5'),
+    wrong('a sequence that stands already', AFTER_FIRST, first, 'statement 5'),
+    wrong('a first statement with one before it', NO_HEAD, { ...first, previous: digestOf('nothing') }, 'statement 6'),
+    wrong('another statement before it', AFTER_FIRST, { ...second, previous: digestOf('another') }, 'statement 6'),
+    wrong('no statement before it', AFTER_FIRST, { ...second, previous: undefined }, 'statement 6'),
+    wrong('a micro too much owed', AFTER_FIRST, { ...second, owed: second.owed + 1n }, 'statement 7'),
+    wrong('what was owed before forgotten', AFTER_FIRST, { ...second, owed: item.amount }, 'statement 7'),
+    wrong('paid without a payment', AFTER_FIRST, { ...second, paid: 1n }, 'statement 8'),
+    wrong('an order twice', NO_HEAD, { ...first, items: [item, item], owed: item.amount * 2n }, 'statement 9'),
+  ]
+}
+
+const TERMS = {
+  prices: order.prices,
+  inputTokensMax: order.inputTokensMax,
+  outputTokensMax: order.outputTokensMax,
+  amountMax: order.amountMax,
+}
+
+type Bill = Pick<Voucher, 'usage' | 'amount'>
+
+function itemCase(name: string, settled: Bill, promised: Bill, claimed?: Bill): Case {
+  return {
+    name: `item: ${name}`,
+    check: 'item',
+    order: reading(TERMS),
+    item: reading({ usage: settled.usage, amount: settled.amount }),
+    voucher: reading({ usage: promised.usage, amount: promised.amount }),
+    ...(claimed === undefined ? {} : { receipt: reading({ usage: claimed.usage, amount: claimed.amount }) }),
+  }
+}
+
+const bill = (outputTokens: number): Bill => {
+  const usage = { ...voucher.usage, outputTokens }
+  return { usage, amount: priceUsage(usage, order.prices) }
+}
+
+function items(): Case[] {
+  return [
+    itemCase('voucher and receipt agree', bill(250), bill(250), bill(250)),
+    itemCase('the receipt is lower', bill(200), bill(250), bill(200)),
+    itemCase('the voucher is lower', bill(250), bill(250), bill(300)),
+    itemCase('no receipt came', bill(250), bill(250)),
+    itemCase('the receipt is above the order', bill(250), bill(250), bill(5_000)),
+  ]
+}
+
+function rejectedItems(): Case[] {
+  const wrong = (name: string, step: string, settled: Bill, promised: Bill, claimed?: Bill): Case => ({
+    ...itemCase(name, settled, promised, claimed),
+    step,
+    error: 'statement_invalid',
+  })
+  return [
+    wrong('an amount that its counts do not cost', 'statement 17', { ...bill(250), amount: 1n }, bill(250)),
+    wrong('counts above the order', 'statement 17', bill(1_001), bill(250)),
+    wrong('a voucher that its counts do not cost', 'statement 18', bill(250), { ...bill(250), amount: 400n }),
+    wrong('more than the receipt', 'statement 19', bill(250), bill(250), bill(200)),
+    wrong('more than the voucher', 'statement 19', bill(300), bill(250), bill(300)),
+    wrong('less than voucher and receipt', 'statement 19', bill(100), bill(250), bill(250)),
+  ]
+}
+
+const rejection: Rejection = {
+  type: DOMAINS.rejection,
+  network: NETWORK,
+  buyer: account.buyer,
+  seller: account.seller,
+  sequence: 2,
+  statement: digestOf('a statement'),
+  code: 'statement_invalid',
+  reason: 'the order is settled already',
+  order: item.order,
+}
+
+const { body: orderBody, signature: orderSignature } = seal(ORDER, order, KEYS.buyer)
+const { body: voucherBody, signature: voucherSignature } = seal(VOUCHER, voucher, KEYS.buyer)
+const { body: receiptBody, signature: receiptSignature } = seal<Receipt>(RECEIPT, receipt, KEYS.seller)
+const { body: firstBody, signature: firstSignature } = seal(STATEMENT, first, KEYS.seller)
+const ORDER_ENVELOPE = { body: orderBody, signature: orderSignature }
+const VOUCHER_ENVELOPE = { body: voucherBody, signature: voucherSignature }
+const RECEIPT_ENVELOPE = { body: receiptBody, signature: receiptSignature }
+
+function messages(): Case[] {
+  const { order: _order, ...wholeRejection } = rejection
+  return [
+    accepted('a rejection of an item', REJECTION, rejection, KEYS.buyer),
+    accepted('a rejection of the whole', REJECTION, wholeRejection, KEYS.buyer),
+    accepted('a proposal before its countersignature', STATEMENT, first, KEYS.seller),
+    readable('a first hello', 'hello', helloShape, { account, sequence: 0, calls: [] }),
+    readable('a hello with open calls', 'hello', helloShape, {
+      account,
+      sequence: 2,
+      head: seal(STATEMENT, second, KEYS.seller).id,
+      calls: [{ order: item.order, voucherIndex: 2 }, { order: digestOf('another order') }],
+    }),
+    readable('statements', 'statements', statementsFrameShape, { statements: [sign(first), sign(second)] }),
+    readable('no statements', 'statements', statementsFrameShape, { statements: [] }),
+    readable('evidence of an order', 'evidence', evidenceShape, { order: ORDER_ENVELOPE }),
+    readable('evidence of a call', 'evidence', evidenceShape, {
+      order: ORDER_ENVELOPE,
+      voucher: VOUCHER_ENVELOPE,
+      receipt: RECEIPT_ENVELOPE,
+    }),
+    readable('a proposal', 'proposal', proposalShape, {
+      body: firstBody,
+      signature: firstSignature,
+      vouchers: [VOUCHER_ENVELOPE],
+      receipts: [RECEIPT_ENVELOPE],
+    }),
+    readable('a countersignature', 'countersignature', countersignatureShape, {
+      statement: seal(STATEMENT, first, KEYS.seller).id,
+      signature: sign(first).buyerSignature,
+    }),
+  ]
+}
+
+function rejectedMessages(): Case[] {
+  const calls = (count: number): unknown[] => Array.from({ length: count }, () => ({ order: item.order }))
+  return [
+    refused(
+      'a rejection signed by its seller',
+      REJECTION,
+      seal(REJECTION, rejection, KEYS.seller),
+      'envelope 6',
+      'signature_invalid',
+    ),
+    refused(
+      'a statement shown as a rejection',
+      REJECTION,
+      seal(STATEMENT, first, KEYS.seller),
+      'envelope 3',
+      'encoding_invalid',
+    ),
+    unreadable('a hello of 257 calls', 'hello', encode({ account, sequence: 0, calls: calls(LIMITS.helloCalls + 1) })),
+    unreadable('a hello without an account', 'hello', encode({ sequence: 0, calls: [] })),
+    unreadable('a hello of sequence -1', 'hello', encode({ account, sequence: -1, calls: [] })),
+    unreadable(
+      'eight statements',
+      'statements',
+      encode({ statements: Array.from({ length: LIMITS.statementsPerFrame + 1 }, () => sign(first)) }),
+    ),
+    unreadable('evidence without an order', 'evidence', encode({ voucher: VOUCHER_ENVELOPE })),
+    unreadable(
+      'a countersignature of 32 bytes',
+      'countersignature',
+      encode({ statement: item.order, signature: fromHex('00'.repeat(32)) }),
+    ),
+  ]
+}
