@@ -1,0 +1,102 @@
+/**
+ * Which headers travel. Allowlists throughout: a header nobody thought of stays here. No list lets a
+ * credential, a cookie or a hop-by-hop header through; lengths and encodings are the writers' own.
+ */
+
+/** Headers as Node and undici give them, lower-case names. */
+export type IncomingHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
+
+/** Headers that travel: lower-case names, one value each. */
+export type TravellingHeaders = Readonly<Record<string, string>>
+
+interface Allowlist {
+  readonly names: ReadonlySet<string>
+  readonly prefixes: readonly string[]
+  /** Names that a prefix would let through and that must not. */
+  readonly except: ReadonlySet<string>
+}
+
+const TO_PROVIDER: Allowlist = {
+  names: new Set([
+    'accept',
+    'content-type',
+    'openai-beta',
+    'originator',
+    'session-id',
+    'thread-id',
+    'user-agent',
+    'version',
+    'x-app',
+    'x-client-request-id',
+    'x-initiator',
+    'x-session-affinity',
+    'x-session-id',
+  ]),
+  // What the vendors' own agents ask features with; new ones must not wait for a release of this program.
+  prefixes: ['anthropic-', 'x-claude-', 'x-codex-', 'x-openai-'],
+  except: new Set(['anthropic-api-key', 'x-openai-api-key']),
+}
+
+const TO_SELLER: Allowlist = {
+  names: new Set(['accept', 'anthropic-beta', 'anthropic-version', 'content-type', 'openai-beta']),
+  prefixes: [],
+  except: new Set(),
+}
+
+const TO_CLIENT: Allowlist = {
+  names: new Set([
+    'content-encoding',
+    'content-type',
+    'request-id',
+    'retry-after',
+    'retry-after-ms',
+    'x-models-etag',
+    'x-reasoning-included',
+    'x-request-id',
+    'x-should-retry',
+  ]),
+  prefixes: ['anthropic-', 'openai-', 'ratelimit-', 'x-codex-', 'x-ratelimit-'],
+  // Whose account the provider's key belongs to is not the client's business.
+  except: new Set(['anthropic-organization-id', 'openai-organization', 'openai-project']),
+}
+
+const TO_BUYER: Allowlist = {
+  names: new Set(['content-encoding', 'content-type', 'retry-after', 'retry-after-ms', 'x-should-retry']),
+  prefixes: [],
+  except: new Set(),
+}
+
+/** A client's request headers that a provider of this node may see. */
+export function requestHeadersForProvider(headers: IncomingHeaders): TravellingHeaders {
+  return choose(headers, TO_PROVIDER)
+}
+
+/** A client's request headers that a seller on the network may see: nothing that tells who asks. */
+export function requestHeadersForSeller(headers: IncomingHeaders): TravellingHeaders {
+  return choose(headers, TO_SELLER)
+}
+
+/** A provider's answer headers that a client of this node may see. */
+export function answerHeadersForClient(headers: IncomingHeaders): TravellingHeaders {
+  return choose(headers, TO_CLIENT)
+}
+
+/** A provider's answer headers that a buyer on the network may see: nothing of the seller's own account. */
+export function answerHeadersForBuyer(headers: IncomingHeaders): TravellingHeaders {
+  return choose(headers, TO_BUYER)
+}
+
+function choose(headers: IncomingHeaders, list: Allowlist): TravellingHeaders {
+  const chosen: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && isAllowed(name, list)) {
+      chosen[name] = typeof value === 'string' ? value : value.join(', ')
+    }
+  }
+  return chosen
+}
+
+function isAllowed(name: string, list: Allowlist): boolean {
+  if (list.names.has(name)) return true
+  return !list.except.has(name) && list.prefixes.some((prefix) => name.startsWith(prefix))
+}
