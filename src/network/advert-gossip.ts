@@ -1,6 +1,5 @@
 /**
  * Adverts over gossipsub: one topic, every message judged before it is relayed.
- * The settings and their reasons were measured; docs/decisions names the figures.
  */
 import { type GossipSub, gossipsub, type GossipSubComponents, TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Logger } from 'pino'

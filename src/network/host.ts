@@ -1,35 +1,25 @@
 /**
- * The libp2p host of this node: puts transports, DHT, gossip and the tok protocols together and presents them
- * as a `Network`. Keeps nothing on disk: libp2p with a store of its own opens streams at half the speed, and
+ * The libp2p host of this node: puts calls, exchanges, gossip and DHT together and presents them as a
+ * `Network`. Keeps nothing on disk: libp2p with a store of its own opens streams at half the speed, and
  * peers are found again through the bootstraps.
  */
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { identify, type Identify } from '@libp2p/identify'
-import type { ComponentLogger, Connection, Libp2p, Logger as Libp2pLogger, PeerId, Stream } from '@libp2p/interface'
-import type { GossipSub } from '@libp2p/gossipsub'
-import type { KadDHT } from '@libp2p/kad-dht'
-import { mdns } from '@libp2p/mdns'
-import { noise } from '@libp2p/noise'
+import type { Connection, PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { ping, type Ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
 import type { Logger } from 'pino'
-import { type RandomBytes, sha256, toHex, utf8 } from '../base/bytes.ts'
+import type { RandomBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { reasonOf, TokError, toTokError } from '../base/errors.ts'
 import { LIMITS, protocolIds, TIMEOUTS } from '../wire/registry.ts'
-import { isPrivateAddress, parseMultiaddr } from './addresses.ts'
-import { advertGossipService, joinAdvertGossip } from './advert-gossip.ts'
+import { parseMultiaddr } from './addresses.ts'
+import { joinAdvertGossip } from './advert-gossip.ts'
 import { answerAdvert, askAdvert } from './advert-query.ts'
 import { keepJoined } from './bootstrap.ts'
 import { createCarrier } from './carrier.ts'
 import { createFrameStream } from './frame-stream.ts'
-import type { FrameStream, Network, NetworkHandlers, PeerView } from './network.ts'
-import { createPeerGuard } from './peer-guard.ts'
-import { findProviders, provide, providerRecordService } from './provider-records.ts'
+import { createLibp2pNode } from './libp2p-node.ts'
+import type { FrameStream, Network, NetworkHandlers, NetworkOptions, PeerView } from './network.ts'
+import { findProviders, provide } from './provider-records.ts'
 
 /** How long libp2p gets to stop in good order. */
 const STOP_MS = 5_000
@@ -46,34 +36,9 @@ export interface NetworkDependencies {
   readonly logger: Logger
 }
 
-/** How this node takes part. */
-export interface NetworkOptions {
-  /** The network's name; nodes of different networks do not understand each other. */
-  readonly network: string
-  /** Multiaddrs to listen on; none for a node that only dials. */
-  readonly listen: readonly string[]
-  /** Multiaddrs to join by, with or without `/p2p/`. */
-  readonly bootstrap: readonly string[]
-  /** True to find and be found by nodes of the same network on the local network. */
-  readonly mdns: boolean
-  /** `server` keeps DHT records for others: sellers and bootstraps that are reachable. */
-  readonly role: 'client' | 'server'
-  /** The most connections: high for a bootstrap, 100 is plenty for others. A full host refuses newcomers. */
-  readonly maxConnections: number
-  /** Calls that this side puts on one stream: 1 is a stream per call, LIMITS.callsPerStream the most. */
-  readonly callsPerStream: number
-}
-
-type Services = {
-  readonly identify: Identify
-  readonly ping: Ping
-  readonly dht: KadDHT
-  readonly gossip: GossipSub
-}
-
 /**
  * Starts a host: it listens and looks for its network when this resolves.
- * @throws TokError `config_invalid` for an address that is none, `port_in_use` if it cannot listen
+ * @throws TokError `config_invalid` for an address that is none or not this machine's, `port_in_use`
  */
 export async function createNetwork(
   { seed, clock, random, logger }: NetworkDependencies,
@@ -83,64 +48,7 @@ export async function createNetwork(
   const ids = protocolIds(options.network)
   const bootstraps = options.bootstrap.map(parseMultiaddr)
   const stopping = new AbortController()
-  const privateKey = await generateKeyPairFromSeed('Ed25519', seed)
-
-  const node: Libp2p<Services> = await createLibp2p<Services>({
-    start: false,
-    privateKey,
-    addresses: { listen: options.listen.map((text) => parseMultiaddr(text).toString()) },
-    transports: [
-      tcp({
-        backlog: 128,
-        maxConnections: options.maxConnections + 16,
-        inboundSocketInactivityTimeout: 300_000,
-        outboundSocketInactivityTimeout: 300_000,
-      }),
-    ],
-    connectionEncrypters: [noise()],
-    streamMuxers: [
-      yamux({
-        maxInboundStreams: 256,
-        maxOutboundStreams: 256,
-        // A write buffer above its limit aborts the stream, so writers must heed `send()`; see stream-writer.
-        streamOptions: {
-          maxStreamWindowSize: 1_048_576,
-          maxReadBufferLength: 4_194_304,
-          maxWriteBufferLength: 8_388_608,
-        },
-      }),
-    ],
-    connectionGater: createPeerGuard(() => node.getConnections()),
-    connectionManager: {
-      maxConnections: options.maxConnections,
-      // The default of 5 a second from one address shuts out nodes that start together behind it.
-      inboundConnectionThreshold: 100,
-      maxIncomingPendingConnections: 64,
-      maxParallelDials: 40,
-      maxPeerAddrsToDial: 12,
-      addressDialTimeout: TIMEOUTS.dialMs,
-      dialTimeout: 2 * TIMEOUTS.dialMs,
-    },
-    // A failed ping aborts the connection and every call on it: a busy peer gets 15 s.
-    connectionMonitor: {
-      protocolPrefix: `tok/${options.network}`,
-      pingInterval: 10_000,
-      pingTimeout: { minTimeout: 15_000 },
-    },
-    peerStore: { maxAddressAge: 3 * 3_600_000, maxPeerAge: 7 * 86_400_000 },
-    peerDiscovery: options.mdns ? [mdns({ serviceTag: mdnsTag(options.network), interval: 20_000 })] : [],
-    services: {
-      identify: identify({ protocolPrefix: `tok/${options.network}` }),
-      ping: ping({ protocolPrefix: `tok/${options.network}` }),
-      dht: providerRecordService({
-        protocol: ids.kad,
-        role: options.role,
-        publicAddressesOnly: bootstraps.length > 0 && !bootstraps.some(isPrivateAddress),
-      }),
-      gossip: advertGossipService(ids.advertTopic),
-    },
-    logger: libp2pLogger(logger),
-  })
+  const node = await createLibp2pNode(seed, logger, options, bootstraps)
   const self = node.peerId.toString()
 
   const isConnected = (peer: string): boolean =>
@@ -216,7 +124,7 @@ export async function createNetwork(
   try {
     await node.start()
   } catch (thrown) {
-    throw new TokError('port_in_use', { address: options.listen.join(', ') }, { cause: thrown })
+    throw cannotListen(options.listen, thrown)
   }
   joinAdvertGossip(node.services.gossip, ids.advertTopic, (bytes) => handlers.judgeAdvert(bytes), logger)
 
@@ -324,19 +232,14 @@ function unreachable(peer: string, thrown: unknown, signal?: AbortSignal): TokEr
   return new TokError('seller_unreachable', { peer, reason: causes.map(reasonOf).join('; ') }, { cause: thrown })
 }
 
-/** A label of the DNS has 63 characters at most, a network's name may have more. */
-function mdnsTag(network: string): string {
-  return `_tok-${toHex(sha256(utf8(network))).slice(0, 16)}._udp.local`
-}
-
-/** libp2p tells of every failed dial and stream as an error: worth a trace, no more. The rest is not formatted at all. */
-function libp2pLogger(logger: Logger): ComponentLogger {
-  const forComponent = (component: string): Libp2pLogger =>
-    Object.assign(() => undefined, {
-      error: (format: string, ...args: unknown[]) => logger.trace({ component, args: args.map(String) }, format),
-      trace: () => undefined,
-      enabled: false,
-      newScope: (name: string) => forComponent(`${component}:${name}`),
-    })
-  return { forComponent }
+/** libp2p tells why in the middle of a long text, with a stack for each address. */
+function cannotListen(listen: readonly string[], thrown: unknown): TokError {
+  const text = reasonOf(thrown)
+  if (text.includes('EADDRINUSE')) return new TokError('port_in_use', { address: listen.join(', ') }, { cause: thrown })
+  const reason = /Error: (.*)/.exec(text)?.[1] ?? text
+  return new TokError(
+    'config_invalid',
+    { reason: `cannot listen on ${listen.join(', ')}: ${reason}` },
+    { cause: thrown },
+  )
 }

@@ -15,32 +15,46 @@ export interface CallHandlers {
   onFrame(type: number, payload: Uint8Array): void
   /** Credit is back after `send` returned false. */
   onWritable(): void
-  /** The call is over on this side: the peer closed it (no error), or it broke (with one). Called once. */
+  /**
+   * The peer closed the call (no error), or it broke (with one: `stream_incomplete` or `call_aborted` if the
+   * stream is gone, else what was broken). Called once, and not after this side's own `close()`.
+   */
   onClosed(error?: Error): void
 }
 
 /**
  * One call on the stream shared by a pair of peers. BODY and PART frames spend credit (the peer grants it back as
- * it consumes); every other frame goes at once. Frames of one event-loop turn leave in one write.
+ * it consumes); every other frame spends none. Frames keep their order; only ABORT overtakes, and drops, what
+ * waits. Frames of one event-loop turn leave in one write. The buyer's first frame is its ORDER.
  */
 export interface CallChannel {
   readonly peer: string
   /** Sets who is told. Frames that came earlier are delivered then, in order. */
   attach(handlers: CallHandlers): void
-  /** Queues a frame. False: the credit is used up; wait for `onWritable` before the next BODY or PART. */
+  /**
+   * Queues a frame. False: wait for `onWritable` before the next BODY or PART, since credit is used up or the
+   * peer does not read. After the call's end it drops the frame and returns false.
+   * @throws TokError `frame_too_large`
+   */
   send(type: number, payload: Uint8Array): boolean
   /** Tells the peer that `bytes` of BODY or PART payload were taken, so that it may send as many more. */
   consumed(bytes: number): void
-  /** Ends the call on this side after what is queued. Frames for it that still come are dropped. */
+  /**
+   * Ends the call on both sides, after what is queued here (20 s at most). Frames for it that still come are
+   * dropped.
+   */
   close(): void
 }
 
 /** A stream of its own that carries whole frames in turn: the account protocol and the advert query. */
 export interface FrameStream {
   readonly peer: string
-  /** Resolves when the stream has room again. */
+  /** Resolves when the stream has room again; a peer that reads nothing for TIMEOUTS.accountMs loses the stream. */
   write(type: number, payload: Uint8Array): Promise<void>
-  /** The next frame, or undefined when the peer has ended its side. Rejects on abort, reset or an oversized frame. */
+  /**
+   * The next frame, or undefined when the peer has ended its side. Rejects with a TokError on abort, reset or an
+   * oversized frame, and with the signal's reason when that aborts; the stream stays usable then. One reader at a time.
+   */
   read(signal: AbortSignal): Promise<Frame | undefined>
   /** Ends this side after what was written. */
   close(): Promise<void>
@@ -53,9 +67,9 @@ export type AdvertVerdict = 'accept' | 'ignore' | 'reject'
 
 /** The other folders' side of the network, passed in by the composition root. */
 export interface NetworkHandlers {
-  /** A buyer opened a call. */
+  /** A buyer opened a call. Attach soon: few frames may wait, and more end the stream. */
   onCall(channel: CallChannel): void
-  /** A peer opened an account exchange. A rejection aborts the stream. */
+  /** A peer opened an account exchange. When it resolves the stream is closed; a rejection aborts it. */
   onAccountStream(stream: FrameStream): Promise<void>
   /** Judges an advert from gossip, synchronously; on `accept` the judge has kept it. */
   judgeAdvert(bytes: Uint8Array): AdvertVerdict
@@ -64,6 +78,24 @@ export interface NetworkHandlers {
   /** A connection to a peer stands (first one) or is gone (last one). */
   onPeerConnected(peer: string): void
   onPeerDisconnected(peer: string): void
+}
+
+/** How this node takes part. */
+export interface NetworkOptions {
+  /** The network's name; nodes of different networks do not understand each other. */
+  readonly network: string
+  /** Multiaddrs to listen on; none for a node that only dials. */
+  readonly listen: readonly string[]
+  /** Multiaddrs to join by, with or without `/p2p/`. */
+  readonly bootstrap: readonly string[]
+  /** True to find and be found by nodes of the same network on the local network. */
+  readonly mdns: boolean
+  /** `server` keeps DHT records for others: sellers and bootstraps that are reachable. */
+  readonly role: 'client' | 'server'
+  /** The most connections: high for a bootstrap, 100 is plenty for others. A full host refuses newcomers. */
+  readonly maxConnections: number
+  /** Calls that this side puts on one stream: 1 is a stream per call, LIMITS.callsPerStream the most. */
+  readonly callsPerStream: number
 }
 
 /** One connected peer. */
@@ -99,9 +131,12 @@ export interface Network {
   queryAdvert(peer: string, signal: AbortSignal): Promise<Uint8Array | undefined>
   /** Sends an advert to every peer that listens. With nobody there it goes nowhere, without an error. */
   publishAdvert(bytes: Uint8Array): Promise<void>
-  /** Announces in the DHT that this node provides `key` (32 bytes). */
+  /**
+   * Announces in the DHT that this node provides `key` (32 bytes), and keeps announcing it.
+   * @throws TokError `network_unavailable` when the signal aborts first, as it does while no DHT server is known
+   */
   provide(key: Uint8Array, signal: AbortSignal): Promise<void>
-  /** Peers that the DHT names as providers of `key`, as they are found, at most `limit`. */
+  /** Other peers that the DHT names as providers of `key`, as they are found, at most `limit`; ends when the signal aborts. */
   findProviders(key: Uint8Array, limit: number, signal: AbortSignal): AsyncIterable<string>
   /** Ends every stream and connection. */
   stop(): Promise<void>

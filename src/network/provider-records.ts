@@ -1,6 +1,5 @@
 /**
  * Provider records in the DHT: who provides a key. Only a hint; the advert of the peer is what counts.
- * The settings and their reasons were measured; docs/decisions names the figures.
  */
 import {
   kadDHT,
@@ -12,6 +11,7 @@ import {
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { reasonOf, TokError } from '../base/errors.ts'
+import { createProviderRecordStore } from './provider-record-store.ts'
 
 const RAW_CODEC = 0x55
 const SHA256_CODE = 0x12
@@ -29,7 +29,7 @@ export interface ProviderRecordOptions {
 
 /** The DHT service of a host. */
 export function providerRecordService(options: ProviderRecordOptions): (components: KadDHTComponents) => KadDHT {
-  return kadDHT({
+  const service = kadDHT({
     protocol: options.protocol,
     // Left open, the DHT would stay a client until it sees a public address of its own.
     clientMode: options.role === 'client',
@@ -42,6 +42,8 @@ export function providerRecordService(options: ProviderRecordOptions): (componen
     // A server forgets the addresses of a provider long before the record, and then cannot serve it.
     reprovide: { validity: 120 * MINUTE_MS, threshold: 75 * MINUTE_MS, interval: 10 * MINUTE_MS },
   })
+  return (components) =>
+    service(Object.create(components, { datastore: { value: createProviderRecordStore(components.datastore) } }))
 }
 
 /** @throws TokError `network_unavailable` if the signal ends it, as it does while no other DHT peer is known. */

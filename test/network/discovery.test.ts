@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
-import { sha256, systemRandomBytes, toHex, utf8 } from '../../src/base/bytes.ts'
+import { sha256, systemRandomBytes, utf8 } from '../../src/base/bytes.ts'
 import type { AdvertVerdict, Network } from '../../src/network/network.ts'
+import { nodeKeyFromSeed } from '../../src/wire/identity.ts'
 import { addressOf, createTestHosts, until, within } from '../support/network.ts'
 
 const hosts = createTestHosts()
@@ -80,6 +84,7 @@ describe('adverts', () => {
     )
     await until(() => crowd.every((host) => host.peers().length > 0), 20_000)
     await publishUntil(bootstrap, 'advert', () => heard.size === crowd.length)
+    expect(heard.size).toBe(19)
   })
 })
 
@@ -101,6 +106,22 @@ describe('provider records', () => {
     for await (const peer of buyer.findProviders(key, 1, within(10_000))) one.push(peer)
     expect(one).toHaveLength(1)
     expect(await buyer.connect(seller.peer, within(5_000))).toBe(seller.peer)
+  })
+
+  test('of one peer are bounded: a server keeps the newest', async () => {
+    const server = await hosts.start()
+    const seller = await hosts.start({ role: 'client', bootstrap: [addressOf(server)] })
+    const buyer = await hosts.start({ listen: [], role: 'client', bootstrap: [addressOf(server)] })
+    const keys = Array.from({ length: 66 }, (_, index) => sha256(utf8(`model ${index}`)))
+    for (const key of keys) await seller.provide(key, within(10_000))
+    const isFound = async (key: Uint8Array): Promise<boolean> => {
+      for await (const _ of buyer.findProviders(key, 1, within(5_000))) return true
+      return false
+    }
+    expect(await isFound(keys[0]!)).toBe(false)
+    expect(await isFound(keys[1]!)).toBe(false)
+    expect(await isFound(keys[2]!)).toBe(true)
+    expect(await isFound(keys[65]!)).toBe(true)
   })
 
   test('of a lone host cannot be placed: that is said in time', async () => {
@@ -160,9 +181,7 @@ describe('a host', () => {
   test('has the peer ID of its key', async () => {
     const seed = new Uint8Array(32).fill(7)
     const host = await hosts.start({ seed })
-    const { nodeKeyFromSeed } = await import('../../src/wire/identity.ts')
     expect(host.peer).toBe(nodeKeyFromSeed(seed).peer)
-    expect(toHex(seed)).toHaveLength(64)
     expect(addressOf(host)).toContain(`/p2p/${host.peer}`)
   })
 
@@ -170,6 +189,19 @@ describe('a host', () => {
     const first = await hosts.start()
     const listen = [addressOf(first).replace(/\/p2p\/.*/, '')]
     await expect(hosts.start({ listen })).rejects.toMatchObject({ code: 'port_in_use' })
+  })
+
+  test('says so if it cannot listen on an address', async () => {
+    await expect(hosts.start({ listen: ['/ip4/203.0.113.7/tcp/0'] })).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringContaining('EADDRNOTAVAIL'),
+    })
+  })
+
+  test('leaves nothing running: its process ends by itself', async () => {
+    const script = fileURLToPath(new URL('../support/start-and-stop-hosts.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 20_000 })
+    expect(stdout).toBe('stopped\n')
   })
 
   test('says so if an address is none', async () => {

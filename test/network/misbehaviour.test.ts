@@ -46,12 +46,12 @@ describe('a buyer loses its stream, and every call on it, when it', () => {
   test.each<[string, (stream: RawStream) => void, string]>([
     [
       'announces a frame beyond the limit',
-      ({ stream }) => stream.send(fromHex('00010006' + '02' + '00000001')),
+      ({ stream }) => stream.send(fromHex('000100060200000001')),
       'frame_too_large',
     ],
     [
       'announces a frame without a header',
-      ({ stream }) => stream.send(fromHex('00000000' + '02' + '00000001')),
+      ({ stream }) => stream.send(fromHex('000000000200000001')),
       'frame_malformed',
     ],
     [

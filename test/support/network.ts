@@ -4,8 +4,8 @@
 import { pino } from 'pino'
 import { systemRandomBytes } from '../../src/base/bytes.ts'
 import { systemClock } from '../../src/base/clock.ts'
-import { createNetwork, type NetworkOptions } from '../../src/network/host.ts'
-import type { CallChannel, Network, NetworkHandlers } from '../../src/network/network.ts'
+import { createNetwork } from '../../src/network/host.ts'
+import type { CallChannel, Network, NetworkHandlers, NetworkOptions } from '../../src/network/network.ts'
 
 /** What a test may set: anything else is quiet and local. */
 export interface TestHostOptions extends Partial<NetworkOptions>, Partial<NetworkHandlers> {

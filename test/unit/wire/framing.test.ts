@@ -30,7 +30,7 @@ function codeOf(run: () => void): string | undefined {
 
 describe('a frame', () => {
   test('is length, type, call number and payload, big-endian', () => {
-    expect(toHex(encodeFrame(FRAMES.part, 0x01020304, utf8('abc')))).toBe('0000000814' + '01020304' + '616263')
+    expect(toHex(encodeFrame(FRAMES.part, 0x01020304, utf8('abc')))).toBe('000000081401020304616263')
   })
 
   test('may be empty, and is given as soon as its header is whole', () => {
@@ -80,10 +80,10 @@ describe('reading a stream', () => {
   })
 
   test.each([
-    ['a length beyond the limit', '00010006' + '14' + '00000001', 'frame_too_large'],
-    ['the largest length of all', 'ffffffff' + '14' + '00000001', 'frame_too_large'],
-    ['a length of nothing', '00000000' + '14' + '00000001', 'frame_malformed'],
-    ['a length that cuts the header short', '00000004' + '14' + '00000001', 'frame_malformed'],
+    ['a length beyond the limit', '000100061400000001', 'frame_too_large'],
+    ['the largest length of all', 'ffffffff1400000001', 'frame_too_large'],
+    ['a length of nothing', '000000001400000001', 'frame_malformed'],
+    ['a length that cuts the header short', '000000041400000001', 'frame_malformed'],
   ])('refuses %s before it takes in a payload', (_, header, code) => {
     expect(header).toHaveLength(2 * FRAME_HEADER_BYTES)
     expect(codeOf(() => createFrameDecoder(() => undefined).push(fromHex(header)))).toBe(code)
