@@ -1,0 +1,160 @@
+/**
+ * What a running node tells and does for its own operator, as the admin routes serve it and the command line reads it.
+ * Every value is ready for JSON: amounts are decimal strings of micros and end in `Micros`, prices are micros per Mtok
+ * and end in `MicrosPerMtok`, keys and hashes are hexadecimal, peers are peer ID texts.
+ */
+import type { Endpoint } from '../dialects/dialect.ts'
+
+/** A JSON value, as it is written. */
+export type JsonValue = string | number | boolean | null | undefined | readonly JsonValue[] | JsonObject
+/** A JSON object, as it is written. */
+export interface JsonObject {
+  readonly [name: string]: JsonValue
+}
+
+/** `GET /api/v1/status` */
+export interface StatusView {
+  readonly version: string
+  readonly pid: number
+  readonly peerId: string
+  readonly role: 'buyer' | 'seller' | 'both' | 'local'
+  readonly network: string
+  readonly facade: string
+  readonly multiaddrs: readonly string[]
+  readonly startedAtMs: number
+  readonly peersConnected: number
+  readonly providers: readonly ProviderView[]
+  /** Absent if this node does not buy. */
+  readonly buying?: { readonly spentTodayMicros: string; readonly heldMicros: string; readonly limitMicros?: string }
+  /** Absent if this node does not sell. */
+  readonly selling?: {
+    readonly paused: boolean
+    readonly offers: number
+    readonly callsOpen: number
+    readonly slots: number
+  }
+}
+
+/** One model server this node calls. */
+export interface ProviderView {
+  readonly name: string
+  readonly origin: string
+  readonly dialects: readonly string[]
+  readonly health: string
+  /** Absent while its list is unknown. */
+  readonly models?: number
+}
+
+/** One model a client can ask for, and where it would run. `GET /api/v1/models`, and the source of `GET /v1/models`. */
+export interface ModelView {
+  readonly id: string
+  readonly ownedBy: string
+  /** Absent if unknown. */
+  readonly contextTokens?: number
+  /** In the order they would be tried. */
+  readonly targets: readonly ModelTargetView[]
+}
+
+/** One place where a model would run. */
+export interface ModelTargetView {
+  /** Provider name, or the peer ID of the seller. */
+  readonly name: string
+  readonly kind: 'local' | 'network'
+  /** Absent for a provider of this node's own. */
+  readonly inputMicrosPerMtok?: string
+  readonly outputMicrosPerMtok?: string
+}
+
+/** One offer on the network. `GET /api/v1/offers` */
+export interface OfferView {
+  readonly seller: string
+  readonly model: string
+  readonly contextTokens?: number
+  readonly inputMicrosPerMtok: string
+  readonly outputMicrosPerMtok: string
+  readonly expiresAtMs: number
+  readonly connected: boolean
+}
+
+/** One connected peer. `GET /api/v1/peers` */
+export interface PeerView {
+  readonly peer: string
+  readonly multiaddrs: readonly string[]
+  readonly direction: 'inbound' | 'outbound'
+  readonly openedAtMs: number
+  /** Absent before the first ping. */
+  readonly roundTripMs?: number
+}
+
+/** Where a request would go and why. `GET /api/v1/explain?model=M&endpoint=E` */
+export interface ExplainView {
+  readonly requestedModel: string
+  readonly resolvedModel: string
+  readonly endpoint: Endpoint
+  readonly targets: readonly { readonly name: string; readonly kind: 'local' | 'network'; readonly reason: string }[]
+  readonly refused: readonly { readonly name: string; readonly reason: string }[]
+}
+
+/** One account with a peer. `GET /api/v1/ledger/accounts` */
+export interface AccountView {
+  readonly account: string
+  readonly counterparty: string
+  /** What this node is in it. */
+  readonly side: 'buyer' | 'seller'
+  readonly statements: number
+  readonly owedMicros: string
+  readonly paidMicros: string
+  readonly balanceMicros: string
+  readonly creditLimitMicros: string
+  readonly headHash?: string
+  /** Why nothing more is traded on it, if so. */
+  readonly frozen?: string
+}
+
+/** The outcome of checking this node's whole ledger. `GET /api/v1/ledger/verify` */
+export interface VerifyView {
+  readonly verified: boolean
+  readonly statements: number
+  readonly entries: number
+  readonly headHash?: string
+  /** The first damage found. */
+  readonly problem?: { readonly position: string; readonly reason: string }
+}
+
+/** What this node sells. `GET /api/v1/sell` */
+export interface SellingView {
+  readonly paused: boolean
+  readonly offers: readonly SellOffer[]
+}
+
+/** One model at a price. The model may be a pattern, as in `--sell`. */
+export interface SellOffer {
+  readonly model: string
+  readonly inputMicrosPerMtok: string
+  readonly outputMicrosPerMtok: string
+}
+
+/** Implemented by the running node. Each may throw a TokError, which its route answers as JSON. */
+export interface AdminApi {
+  status(): Promise<StatusView>
+  models(): Promise<readonly ModelView[]>
+  offers(): Promise<readonly OfferView[]>
+  peers(): Promise<readonly PeerView[]>
+  /** @throws TokError `model_not_found`, `translation_unavailable` */
+  explain(model: string, endpoint: Endpoint): Promise<ExplainView>
+  accounts(): Promise<readonly AccountView[]>
+  /** An account, order, receipt or request by its id. @throws TokError `record_not_found` */
+  show(id: string): Promise<JsonObject>
+  /** The whole ledger, line by line, each with its line end. */
+  exportLedger(): AsyncIterable<string>
+  verifyLedger(): Promise<VerifyView>
+  selling(): Promise<SellingView>
+  /** Replaces what is sold. @throws TokError `selling_disabled`, `argument_invalid` */
+  setOffers(offers: readonly SellOffer[]): Promise<SellingView>
+  /** Takes no new orders until `resumeSelling`. @throws TokError `selling_disabled` */
+  pauseSelling(): Promise<SellingView>
+  /** @throws TokError `selling_disabled` */
+  resumeSelling(): Promise<SellingView>
+  /** Begins to drain and stop; returns at once. */
+  stop(): void
+}

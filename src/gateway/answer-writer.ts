@@ -1,0 +1,132 @@
+/**
+ * Writes one answer to one client, as its bytes come. The status line waits for the first bytes of the same turn, so
+ * that a whole answer leaves in one write, with its length; nothing waits longer than that.
+ */
+import type { ServerResponse } from 'node:http'
+import type { Clock } from '../base/clock.ts'
+import type { AnswerHead } from '../dialects/exchange.ts'
+
+/** How one answer is written. */
+export interface AnswerWriterOptions {
+  /** After one to two times this long without a byte, an event stream gets `quietEvent`. */
+  readonly quietMs: number
+  /** An event that clients of the dialect ignore; it keeps proxies and idle timers on the way from giving up. */
+  readonly quietEvent: Uint8Array
+  /** The client has taken what was written since `data` returned false. */
+  readonly onDrain: () => void
+  /** The head cannot be written: the source gave a status or header that HTTP does not allow. */
+  readonly onUnwritable: (cause: unknown) => void
+}
+
+/** The client's side of an answer. */
+export interface AnswerWriter {
+  /** True once the client may have seen something: from then on no other target can answer. */
+  readonly begun: boolean
+  /** Takes the head. A later one replaces it while nothing has begun. */
+  head(head: AnswerHead, isEventStream: boolean): void
+  /** Returns false when the client is slower than the answer; `onDrain` follows. */
+  data(bytes: Uint8Array): boolean
+  end(): void
+  /** Ends a begun answer that broke: an event stream with this last event, anything else by closing the connection. */
+  breakOff(lastEvent: Uint8Array): void
+  /** Ends the timers of an answer whose client has left. */
+  dispose(): void
+}
+
+/** Makes the writer of one answer. */
+export function createAnswerWriter(
+  response: ServerResponse,
+  clock: Clock,
+  { quietMs, quietEvent, onDrain, onUnwritable }: AnswerWriterOptions,
+): AnswerWriter {
+  let head: AnswerHead = { status: 200, headers: {} }
+  let isEventStream = false
+  let begun = false
+  let isFlushDue = false
+  let held: Uint8Array[] = []
+  /** The newest bytes, at least the last four of what was written if there were as many. */
+  let tail: Uint8Array = new Uint8Array(0)
+  let wasQuiet = false
+  let cancelQuiet: (() => void) | undefined
+
+  response.on('drain', onDrain)
+
+  const writeHead = (extra: Readonly<Record<string, string | number>>): boolean => {
+    try {
+      response.writeHead(head.status, { ...head.headers, ...extra })
+    } catch (cause) {
+      held = []
+      onUnwritable(cause)
+      return false
+    }
+    begun = true
+    return true
+  }
+
+  const flush = (): void => {
+    isFlushDue = false
+    if (begun || response.destroyed || response.writableEnded || !writeHead({})) return
+    if (held.length === 0) response.flushHeaders()
+    for (const bytes of held) response.write(bytes)
+    held = []
+    if (isEventStream) cancelQuiet = clock.after(quietMs, breakSilence)
+  }
+
+  const flushSoon = (): void => {
+    if (isFlushDue) return
+    isFlushDue = true
+    queueMicrotask(flush)
+  }
+
+  const breakSilence = (): void => {
+    // Only between whole events: inside one the client would read it as a part of the provider's.
+    if (wasQuiet && endsEvent(tail) && !response.writableNeedDrain) response.write(quietEvent)
+    wasQuiet = true
+    cancelQuiet = clock.after(quietMs, breakSilence)
+  }
+
+  return {
+    get begun() {
+      return begun
+    },
+    head(newHead, newIsEventStream) {
+      head = newHead
+      isEventStream = newIsEventStream
+      held = []
+      if (isEventStream) flushSoon()
+    },
+    data(bytes) {
+      if (isEventStream) {
+        wasQuiet = false
+        tail = bytes.length >= 4 ? bytes : Buffer.concat([tail.subarray(-4), bytes])
+      }
+      if (begun) return response.write(bytes)
+      held.push(bytes)
+      flushSoon()
+      return true
+    },
+    end() {
+      cancelQuiet?.()
+      if (begun) {
+        response.end()
+        return
+      }
+      const body = held.length === 1 ? held[0] : Buffer.concat(held)
+      if (writeHead({ 'content-length': body?.length ?? 0 })) response.end(body)
+    },
+    breakOff(lastEvent) {
+      cancelQuiet?.()
+      if (isEventStream) response.end(lastEvent)
+      else response.destroy()
+    },
+    dispose() {
+      cancelQuiet?.()
+    },
+  }
+}
+
+/** True after a blank line, whichever line ends the stream uses, and before its first byte. */
+function endsEvent(tail: Uint8Array): boolean {
+  const text = Buffer.from(tail.subarray(-4)).toString('latin1')
+  return text === '' || /(?:\n\n|\r\r|\r\n\r\n)$/.test(text)
+}

@@ -1,0 +1,17 @@
+/**
+ * The last target of a token count: this node's own estimate, so that counting is never turned into an inference
+ * somebody bills.
+ */
+import { estimateInputTokens, tokenCountAnswer } from '../dialects/estimate-input-tokens.ts'
+import type { AnswerSource } from '../dialects/exchange.ts'
+
+/** Answers `/v1/messages/count_tokens` from the bytes of the request. */
+export const estimateSource: AnswerSource = {
+  name: 'estimate',
+  send(request, sink) {
+    sink.onHead({ status: 200, headers: { 'content-type': 'application/json' } })
+    sink.onData(tokenCountAnswer(estimateInputTokens(request.body)))
+    sink.onEnd()
+    return { resume: () => undefined, abort: () => undefined }
+  },
+}

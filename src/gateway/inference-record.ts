@@ -1,0 +1,63 @@
+/**
+ * One inference of a client of this node, as the journal keeps it. Pure: what was seen in, the record out.
+ */
+import type { AnswerMeter } from '../dialects/answer-meter.ts'
+import { ENDPOINTS, type Endpoint } from '../dialects/dialect.ts'
+import type { InferenceRecord } from '../wire/journal.ts'
+import { LIMITS } from '../wire/registry.ts'
+
+/** What the gateway saw of one inference. */
+export interface InferenceFacts {
+  readonly requestId: string
+  readonly endpoint: Endpoint
+  readonly stream: boolean
+  readonly requestedModel: string
+  readonly resolvedModel: string
+  /** Who answered, or was last asked; undefined if nobody was. */
+  readonly target: { readonly name: string; readonly kind: 'local' | 'network' } | undefined
+  readonly status: InferenceRecord['status']
+  /** The status the client was given. */
+  readonly httpStatus: number | undefined
+  readonly errorCode: string | undefined
+  /** Undefined if nothing was answered, and for counting tokens, which uses none. */
+  readonly meter: AnswerMeter | undefined
+  readonly firstByteMs: number | undefined
+  readonly durationMs: number
+  readonly retries: number
+}
+
+/** The record of `facts`. A count that neither the provider gave nor the bytes show is left out. */
+export function recordOf(facts: InferenceFacts): InferenceRecord {
+  const { meter, target } = facts
+  return {
+    requestId: facts.requestId,
+    direction: target?.kind === 'network' ? 'bought' : 'local',
+    endpoint: facts.endpoint,
+    dialect: ENDPOINTS[facts.endpoint].dialect,
+    stream: facts.stream ? 'yes' : 'no',
+    requestedModel: facts.requestedModel,
+    resolvedModel: facts.resolvedModel,
+    servedModel: fitting(meter?.model),
+    target: target?.name,
+    status: facts.status,
+    httpStatus: facts.httpStatus,
+    error: facts.errorCode,
+    ...tokensOf(meter),
+    firstByteMs: facts.firstByteMs === undefined ? undefined : Math.round(facts.firstByteMs),
+    durationMs: Math.round(facts.durationMs),
+    retries: facts.retries,
+  }
+}
+
+function tokensOf(meter: AnswerMeter | undefined): Pick<InferenceRecord, 'tokenSource' | 'outputTokens'> {
+  if (meter === undefined) return { tokenSource: 'absent' }
+  const { usage } = meter
+  if (usage.inputTokens !== undefined || usage.outputTokens !== undefined) return { ...usage, tokenSource: 'provider' }
+  if (meter.textBytes > 0) return { tokenSource: 'counted', outputTokens: meter.countedOutputTokens }
+  return { tokenSource: 'absent' }
+}
+
+/** A provider's own word for the model, unless it is longer than any record may hold. */
+function fitting(model: string | undefined): string | undefined {
+  return model !== undefined && Buffer.byteLength(model) <= LIMITS.modelNameBytes ? model : undefined
+}

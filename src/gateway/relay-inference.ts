@@ -1,0 +1,409 @@
+/**
+ * A buyer's request, as the facade sees it (journey A): read what routing needs, ask for targets, send the client's
+ * bytes to the first, write the answer's bytes back as they come, and record the outcome, once, whatever it was.
+ *
+ *   body -> skim -> route -> target 1 -> head -> data* -> end -> record
+ *     |       |       |         |          |       |       |
+ *     |       |       |         |          |       |       +-- an event stream without its last event: error event
+ *     |       |       |         |          |       +-- broken: error event, or the connection is closed
+ *     |       |       |         |          +-- 429 or 5xx, and another target is left: ask that one
+ *     |       |       |         +-- failed before it answered: the next target if that can help, or the native error
+ *     +-------+-------+-- refused: the native error
+ *   The client leaves at any point: the inference is aborted at once.
+ */
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Logger } from 'pino'
+import type { Clock } from '../base/clock.ts'
+import { TokError, toTokError } from '../base/errors.ts'
+import { createAnswerMeter, type AnswerMeter } from '../dialects/answer-meter.ts'
+import { ENDPOINTS, type Endpoint, type Vendor } from '../dialects/dialect.ts'
+import { errorEvent, errorReply } from '../dialects/error-reply.ts'
+import type { AnswerHead, AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
+import { requestHeadersForProvider, requestHeadersForSeller } from '../dialects/headers.ts'
+import { replaceModel, skimRequest, type ByteSpan } from '../dialects/skim-request.ts'
+import type { Router, RouteTarget } from '../routing/router.ts'
+import type { InferenceRecord } from '../wire/journal.ts'
+import { LIMITS } from '../wire/registry.ts'
+import { createAnswerWriter, type AnswerWriter } from './answer-writer.ts'
+import { estimateSource } from './estimate-source.ts'
+import { recordOf } from './inference-record.ts'
+import { readBody } from './read-body.ts'
+
+/** What the relay works with. */
+export interface RelayDependencies {
+  readonly router: Router
+  /** Told of every inference once, when its answer is over. */
+  recordInference(record: InferenceRecord): void
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+/** Limits of the relay. */
+export interface RelayOptions {
+  /** The most bytes of a request body, after decoding. */
+  readonly bodyLimitBytes: number
+  /** Silence after which an event stream gets a keep-alive event, in ms. */
+  readonly quietMs: number
+}
+
+/** Serves inferences. */
+export interface InferenceRelay {
+  /**
+   * Answers one request, with an answer or a native error, and never throws. Resolves when it has been sent to a target
+   * or refused; the answer goes on by itself.
+   * @param received the body as it came over the wire
+   */
+  serve(
+    endpoint: Endpoint,
+    request: IncomingMessage,
+    received: Uint8Array | undefined,
+    response: ServerResponse,
+  ): Promise<void>
+  /** Refuses new requests, waits for the running ones, and stops those that are left after `graceMs`. */
+  drain(graceMs: number): Promise<void>
+}
+
+const KEEP_ALIVE_EVENTS: Readonly<Record<Vendor, Uint8Array>> = {
+  openai: Buffer.from(': keep-alive\n\n'),
+  anthropic: Buffer.from('event: ping\ndata: {"type": "ping"}\n\n'),
+}
+
+/** Makes the relay. */
+export function createInferenceRelay(dependencies: RelayDependencies, options: RelayOptions): InferenceRelay {
+  const running = new Set<Inference>()
+  let isDraining = false
+  let onIdle: (() => void) | undefined
+
+  const onOver = (inference: Inference): void => {
+    running.delete(inference)
+    if (running.size === 0) onIdle?.()
+  }
+
+  return {
+    async serve(endpoint, request, received, response) {
+      const inference = new Inference(dependencies, options, endpoint, request, response, onOver)
+      running.add(inference)
+      if (isDraining) inference.fail(new TokError('node_stopping'))
+      else await inference.start(received)
+    },
+    async drain(graceMs) {
+      isDraining = true
+      if (running.size === 0) return
+      await new Promise<void>((resolve) => {
+        const cancel = dependencies.clock.after(graceMs, resolve)
+        onIdle = () => {
+          cancel()
+          resolve()
+        }
+      })
+      for (const inference of running) inference.fail(new TokError('node_stopping'))
+    },
+  }
+}
+
+/** What the client asked for. */
+interface Asked {
+  readonly body: Uint8Array
+  readonly model: string
+  readonly modelSpan: ByteSpan
+  readonly stream: boolean
+}
+
+/** One request, from its arrival to the end of its answer. */
+class Inference {
+  readonly #dependencies: RelayDependencies
+  readonly #options: RelayOptions
+  readonly #endpoint: Endpoint
+  readonly #vendor: Vendor
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #onOver: (inference: Inference) => void
+  readonly #requestId = randomUUID()
+  readonly #startedAtMs: number
+  readonly #writer: AnswerWriter
+
+  /** Undefined until the body is read: what names no model is refused, and is no inference. */
+  #asked: Asked | undefined
+  #targets: readonly RouteTarget[] = []
+  /** How many targets were asked; the newest is the one whose answer counts. */
+  #attempts = 0
+  #exchange: Exchange | undefined
+  #servedBy: string | undefined
+  #httpStatus: number | undefined
+  #isEventStream = false
+  #meter: AnswerMeter | undefined
+  #firstByteAtMs: number | undefined
+  #isOver = false
+
+  constructor(
+    dependencies: RelayDependencies,
+    options: RelayOptions,
+    endpoint: Endpoint,
+    request: IncomingMessage,
+    response: ServerResponse,
+    onOver: (inference: Inference) => void,
+  ) {
+    this.#dependencies = dependencies
+    this.#options = options
+    this.#endpoint = endpoint
+    this.#vendor = ENDPOINTS[endpoint].vendor
+    this.#request = request
+    this.#response = response
+    this.#onOver = onOver
+    this.#startedAtMs = dependencies.clock.monotonicMs()
+    this.#writer = createAnswerWriter(response, dependencies.clock, {
+      quietMs: options.quietMs,
+      quietEvent: KEEP_ALIVE_EVENTS[this.#vendor],
+      onDrain: () => this.#exchange?.resume(),
+      onUnwritable: (cause) => {
+        const provider = this.#target?.name
+        this.fail(
+          new TokError('provider_broken', { provider, reason: 'its status or a header is not HTTP' }, { cause }),
+        )
+      },
+    })
+    response.on('close', () => this.#onClientGone())
+  }
+
+  async start(received: Uint8Array | undefined): Promise<void> {
+    try {
+      const body = await readBody(this.#request.headers, received, this.#options.bodyLimitBytes)
+      if (this.#isOver) return
+      const { model, modelSpan, stream } = skimRequest(body)
+      if (Buffer.byteLength(model) > LIMITS.modelNameBytes) {
+        throw new TokError('body_malformed', { reason: `"model" has more than ${LIMITS.modelNameBytes} bytes` })
+      }
+      this.#asked = { body, model, modelSpan, stream }
+      this.#targets = this.#findTargets(model)
+      this.#askNext()
+    } catch (thrown) {
+      this.fail(toTokError(thrown))
+    }
+  }
+
+  /** Ends the inference with an error: native and whole before the answer has begun, as its last event after. */
+  fail(error: TokError): void {
+    if (this.#isOver) return
+    this.#meter?.end()
+    const position = this.#meter?.position
+    const wasBegun = this.#writer.begun
+    if (wasBegun) {
+      this.#writer.breakOff(errorEvent(ENDPOINTS[this.#endpoint].dialect, error, this.#requestId, position))
+    } else {
+      const { status, headers, body } = errorReply(this.#vendor, error, this.#requestId)
+      this.#httpStatus = status
+      this.#meter = undefined
+      this.#firstByteAtMs = undefined
+      this.#response.writeHead(status, {
+        ...headers,
+        ...this.#targetHeaders(),
+        'content-length': Buffer.byteLength(body),
+      })
+      this.#response.end(body)
+    }
+    this.#finish(wasBegun ? 'truncated' : 'failed', error)
+    this.#exchange?.abort(error)
+  }
+
+  get #target(): RouteTarget | undefined {
+    return this.#targets[this.#attempts - 1]
+  }
+
+  /**
+   * Tokens are counted for whatever model could be asked, by a provider of this node or else by the estimate: never by a
+   * seller.
+   * @throws TokError what the router throws; for counting tokens only `model_not_found`
+   */
+  #findTargets(model: string): readonly RouteTarget[] {
+    const { router } = this.#dependencies
+    const { dialect } = ENDPOINTS[this.#endpoint]
+    if (this.#endpoint !== 'count_tokens') return router.route({ endpoint: this.#endpoint, dialect, model }).targets
+    try {
+      const { targets } = router.route({ endpoint: 'messages', dialect, model })
+      return [...targets.filter(({ kind }) => kind === 'local'), estimateTarget(model)]
+    } catch (error) {
+      if (error instanceof TokError && error.code !== 'model_not_found') return [estimateTarget(model)]
+      throw error
+    }
+  }
+
+  #askNext(): void {
+    const asked = this.#asked
+    this.#attempts += 1
+    const target = this.#target
+    if (asked === undefined || target === undefined) throw new TokError('internal_error', { reason: 'no target' })
+    const attempt = this.#attempts
+    const { headers, url = '' } = this.#request
+    const queryStart = url.indexOf('?')
+    const request: ModelRequest = {
+      requestId: this.#requestId,
+      endpoint: this.#endpoint,
+      dialect: ENDPOINTS[this.#endpoint].dialect,
+      model: target.model,
+      requestedModel: asked.model,
+      stream: asked.stream,
+      query: queryStart === -1 ? '' : url.slice(queryStart),
+      headers: target.kind === 'network' ? requestHeadersForSeller(headers) : requestHeadersForProvider(headers),
+      body: target.model === asked.model ? asked.body : replaceModel(asked.body, asked.modelSpan, target.model),
+    }
+    this.#exchange = undefined
+    const exchange = target.source.send(request, this.#sinkOf(attempt))
+    if (this.#isCurrent(attempt)) this.#exchange = exchange
+    else exchange.abort(new TokError('call_aborted'))
+  }
+
+  /** False for an answer nobody waits for any more: its target was given up, or the inference is over. */
+  #isCurrent(attempt: number): boolean {
+    return !this.#isOver && attempt === this.#attempts
+  }
+
+  #sinkOf(attempt: number): AnswerSink {
+    return {
+      onHead: (head) => {
+        if (this.#isCurrent(attempt)) this.#onHead(head)
+      },
+      onData: (bytes) => {
+        if (!this.#isCurrent(attempt)) return true
+        this.#firstByteAtMs ??= this.#dependencies.clock.monotonicMs()
+        this.#meter?.push(bytes)
+        return this.#writer.data(bytes)
+      },
+      onEnd: () => {
+        if (this.#isCurrent(attempt)) this.#onEnd()
+      },
+      onFailure: (error) => {
+        if (!this.#isCurrent(attempt)) return
+        if (error.retryable && this.#mayAskNext()) this.#giveUp(error)
+        else this.fail(error)
+      },
+    }
+  }
+
+  #mayAskNext(): boolean {
+    return !this.#writer.begun && this.#attempts < this.#targets.length
+  }
+
+  #giveUp(error: TokError): void {
+    const { logger } = this.#dependencies
+    logger.info({ requestId: this.#requestId, target: this.#target?.name, code: error.code }, 'target given up')
+    const exchange = this.#exchange
+    this.#meter = undefined
+    this.#firstByteAtMs = undefined
+    this.#askNext()
+    exchange?.abort(error)
+  }
+
+  #onHead(head: AnswerHead): void {
+    const { status, headers } = head
+    if (this.#mayAskNext() && this.#isWorthAnother(status)) {
+      this.#giveUp(new TokError('provider_failed', { provider: this.#target?.name, status }))
+      return
+    }
+    this.#httpStatus = status
+    const isReadable = headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity'
+    this.#isEventStream = isReadable && /^text\/event-stream\b/i.test(headers['content-type'] ?? '')
+    if (isReadable && this.#endpoint !== 'count_tokens') {
+      this.#meter = createAnswerMeter(this.#endpoint, this.#isEventStream)
+    }
+    this.#writer.head({ status, headers: this.#answerHeaders(headers) }, this.#isEventStream)
+  }
+
+  /** A client error is the answer. A provider that cannot count tokens leaves that to the estimate. */
+  #isWorthAnother(status: number): boolean {
+    if (status === 429 || status >= 500) return true
+    return this.#endpoint === 'count_tokens' && (status === 404 || status === 405)
+  }
+
+  #onEnd(): void {
+    this.#meter?.end()
+    const provider = this.#target?.name
+    if (this.#httpStatus !== undefined && this.#httpStatus >= 400) {
+      this.#writer.end()
+      this.#finish('failed', new TokError('provider_failed', { provider, status: this.#httpStatus }))
+    } else if (this.#isEventStream && this.#meter?.finish === undefined) {
+      // HTTP ended well and the answer did not: passed on as it is, a client would take half an answer for all of it.
+      this.fail(new TokError('provider_broken', { provider, reason: 'the stream ended before its last event' }))
+    } else {
+      this.#writer.end()
+      const isError = this.#meter?.finish === 'error'
+      this.#finish(
+        isError ? 'failed' : 'completed',
+        isError ? new TokError('provider_failed', { provider, status: this.#httpStatus }) : undefined,
+      )
+    }
+  }
+
+  #onClientGone(): void {
+    if (this.#isOver) return
+    const error = new TokError('client_left')
+    this.#meter?.end()
+    this.#finish('aborted', error)
+    this.#exchange?.abort(error)
+  }
+
+  #answerHeaders(headers: AnswerHead['headers']): Record<string, string> {
+    const own: Record<string, string> = { ...this.#targetHeaders(), ...headers, 'x-request-id': this.#requestId }
+    const providerId = headers['x-request-id']
+    if (providerId !== undefined) own['x-tok-provider-request-id'] = providerId
+    if (this.#vendor === 'anthropic') own['request-id'] ??= this.#requestId
+    this.#servedBy = own['x-tok-target']
+    return own
+  }
+
+  /** A network target names the seller, and what it knows of the price, by `x-tok-` headers of its own. */
+  #targetHeaders(): Record<string, string> {
+    const target = this.#target
+    return target === undefined
+      ? {}
+      : { 'x-tok-target': headerText(target.name), 'x-tok-model': headerText(target.model) }
+  }
+
+  /** The one end of every inference. */
+  #finish(status: InferenceRecord['status'], error: TokError | undefined): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#writer.dispose()
+    const { clock, logger, recordInference } = this.#dependencies
+    const target = this.#target
+    const durationMs = clock.monotonicMs() - this.#startedAtMs
+    const outcome = { requestId: this.#requestId, endpoint: this.#endpoint, status, code: error?.code, durationMs }
+    if (error?.code === 'internal_error') logger.error({ ...outcome, err: error }, 'inference failed')
+    else logger.debug({ ...outcome, target: target?.name }, 'inference over')
+    try {
+      if (this.#asked !== undefined) {
+        recordInference(
+          recordOf({
+            requestId: this.#requestId,
+            endpoint: this.#endpoint,
+            stream: this.#asked.stream,
+            requestedModel: this.#asked.model,
+            resolvedModel: target?.model ?? this.#asked.model,
+            target: target === undefined ? undefined : { name: this.#servedBy ?? target.name, kind: target.kind },
+            status,
+            httpStatus: this.#httpStatus,
+            errorCode: error?.code,
+            meter: this.#meter,
+            firstByteMs: this.#firstByteAtMs === undefined ? undefined : this.#firstByteAtMs - this.#startedAtMs,
+            durationMs,
+            retries: Math.max(0, this.#attempts - 1),
+          }),
+        )
+      }
+    } catch (thrown) {
+      // The answer is out; what is left is to say that its record is missing.
+      logger.error({ ...outcome, err: thrown }, 'inference not recorded')
+    }
+    this.#onOver(this)
+  }
+}
+
+/** What is left when no provider counts: the estimate. */
+function estimateTarget(model: string): RouteTarget {
+  return { source: estimateSource, name: estimateSource.name, kind: 'local', model, reason: 'no provider counts' }
+}
+
+/** A header's value may only hold printable ASCII here; other names go percent-encoded. */
+function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text.toWellFormed())
+}
