@@ -7,6 +7,7 @@ Written from the v1.md texts alone: CBOR, CDDL, Ed25519 and the prices below sha
 agree on a vector, the texts are enough to implement from. Exits 1 if any vector disagrees.
 """
 
+import base64
 import hashlib
 import hmac
 import json
@@ -276,7 +277,7 @@ class Grammar:
                 raise ValueError
             if any(not optional and name not in value for name, (optional, _) in fields.items()):
                 raise ValueError
-            return {name: self._read(fields[name][1], item) for name, item in value.items()}
+            return {name: self._read(of, value[name]) for name, (_, of) in fields.items() if name in value}
         raise ValueError
 
     def write(self, type_, reading):
@@ -437,6 +438,17 @@ def peer_id(key):
     return "1" * (len(data) - len(data.lstrip(b"\0"))) + digits
 
 
+def key_of_peer(peer):
+    """The key of a peer ID's text, or None."""
+    if not isinstance(peer, str) or any(digit not in BASE58 for digit in peer):
+        return None
+    number = 0
+    for digit in peer:
+        number = number * 58 + BASE58.index(digit)
+    key = number.to_bytes(64, "big")[-32:]
+    return key if peer_id(key) == peer and not has_small_order(key) else None
+
+
 # advert/v1.md
 
 
@@ -513,6 +525,188 @@ def read_part(payload):
     return {"outputTokens": int.from_bytes(payload[:4], "big"), "content": payload[4:].hex()}
 
 
+BASE64_TEXT = re.compile(rb"[A-Za-z0-9+/=_-]*")
+DATA_URL_HEAD = re.compile(rb"data:[^,]{0,200};base64,")
+ATTACHMENTS = {b"image", b"image_url", b"input_image", b"document", b"file", b"input_file", b"input_audio"}
+
+
+def estimate(body):
+    text_bytes = attachments = at = 0
+    after_type = False
+    while at < len(body):
+        if body[at] == 0x22:
+            start, end, saved = at + 1, at + 1, 0
+            while end < len(body) and body[end] != 0x22:
+                if body[end] == 0x5C:
+                    is_long = body[end + 1 : end + 2] == b"u"
+                    saved += 3 if is_long else 1
+                    end += 5 if is_long else 1
+                end += 1
+            end = min(end, len(body))
+            string = body[start:end]
+            if not is_opaque(string):
+                text_bytes += max(0, len(string) - saved)
+            attachments += after_type and string in ATTACHMENTS
+            after_type = string == b"type" and body[end + 1 :].lstrip(b" \t\n\r").startswith(b":")
+            at = end + 1
+        elif body[at] in b"-0123456789":
+            text_bytes += 4
+            at += 1
+            while at < len(body) and body[at] in b"0123456789+-.eE":
+                at += 1
+        else:
+            at += 1
+    return 3 + 1600 * attachments + -(-text_bytes // 4)
+
+
+def is_opaque(string):
+    if len(string) < 512:
+        return False
+    head = DATA_URL_HEAD.match(string)
+    return BASE64_TEXT.fullmatch(string) is not None or bool(head and BASE64_TEXT.fullmatch(string, head.end()))
+
+
+def text_bytes(*values):
+    return sum(len(value.encode("utf-8")) for value in values if isinstance(value, str))
+
+
+def members(value, *names):
+    return text_bytes(*(value.get(name) for name in names)) if isinstance(value, dict) else 0
+
+
+def items_of(value):
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+class GeneratedText:
+    """Bytes of generated text in the events of one stream."""
+
+    def __init__(self, endpoint):
+        self.read = {"chat": self.chat, "messages": self.messages, "responses": self.responses}[endpoint]
+        self.bytes = 0
+        self.open_items = {}
+
+    def chat(self, event):
+        for choice in items_of(event.get("choices")):
+            delta = choice.get("delta") or {}
+            self.bytes += members(delta, "content", "refusal")
+            self.bytes += sum(members(part, "text") for part in items_of(delta.get("content")))
+            reasoning = delta.get("reasoning_content")
+            self.bytes += text_bytes(delta.get("reasoning") if reasoning is None else reasoning)
+            for call in items_of(delta.get("tool_calls")):
+                self.bytes += sum(members(call.get(of), "name", "arguments", "input") for of in ("function", "custom"))
+            self.bytes += members(delta.get("function_call"), "name", "arguments", "input")
+
+    def messages(self, event):
+        if event.get("type") == "content_block_start":
+            block = event.get("content_block") or {}
+            self.bytes += members(block, "text", "thinking", "name")
+            if isinstance(block.get("input"), dict) and block["input"]:
+                self.bytes += text_bytes(compact_json(block["input"]))
+        if event.get("type") == "content_block_delta":
+            delta = event.get("delta") or {}
+            field = {
+                "text_delta": "text",
+                "thinking_delta": "thinking",
+                "input_json_delta": "partial_json",
+                "compaction_delta": "content",
+            }.get(delta.get("type"))
+            self.bytes += text_bytes(delta.get(field))
+
+    TEXT_DELTAS = {
+        f"response.{name}.delta"
+        for name in (
+            "output_text",
+            "refusal",
+            "reasoning_text",
+            "reasoning_summary_text",
+            "function_call_arguments",
+            "custom_tool_call_input",
+            "mcp_call_arguments",
+            "code_interpreter_call_code",
+        )
+    }
+
+    def responses(self, event):
+        index = event.get("output_index")
+        if event.get("type") in self.TEXT_DELTAS:
+            self.count(index, text_bytes(event.get("delta")))
+        elif event.get("type") == "response.output_item.added":
+            self.count(index, members(event.get("item"), "name"))
+        elif event.get("type") == "response.output_item.done":
+            self.bytes += max(0, item_bytes(event.get("item") or {}) - self.open_items.pop(index, 0))
+        elif event.get("type") in ("response.completed", "response.incomplete", "response.failed"):
+            output = items_of((event.get("response") or {}).get("output"))
+            self.bytes = max(self.bytes, sum(map(item_bytes, output)))
+
+    def count(self, index, counted):
+        self.bytes += counted
+        self.open_items[index] = self.open_items.get(index, 0) + counted
+
+
+CALL_ITEMS = {
+    "function_call",
+    "custom_tool_call",
+    "local_shell_call",
+    "shell_call",
+    "apply_patch_call",
+    "computer_call",
+    "tool_search_call",
+}
+
+
+def item_bytes(item):
+    counted = members(item, "name", "arguments", "input", "code")
+    structured = item.get("action", item.get("operation"))
+    if item.get("type") in CALL_ITEMS and isinstance(structured, dict):
+        counted += text_bytes(compact_json(structured))
+    parts = items_of(item.get("content")) + items_of(item.get("summary"))
+    return counted + sum(members(part, "text", "refusal") for part in parts)
+
+
+def compact_json(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def running_counts(case):
+    """The count after each part. The text of a stream is read again each time: what a cut changes would show."""
+    received, counts = b"", []
+    for part in case["parts"]:
+        received += bytes.fromhex(part)
+        if case["status"] >= 400:
+            counted = 0
+        elif not case["contentType"].lower().startswith("text/event-stream"):
+            counted = len(received)
+        else:
+            text = GeneratedText(case["endpoint"])
+            for event in re.split(rb"\r\n\r\n|\n\n|\r\r", received)[:-1]:
+                read_event(text, event)
+            counted = text.bytes
+        counts.append(min(-(-counted // 4), case["outputTokensMax"]))
+    return {"outputTokens": counts}
+
+
+def read_event(text, event):
+    lines = [line[5:].removeprefix(b" ") for line in re.split(rb"\r\n|\n|\r", event) if line.startswith(b"data:")]
+    try:
+        value = json.loads(b"\n".join(lines))
+    except ValueError:
+        return
+    if isinstance(value, dict):
+        text.read(value)
+
+
+def billed(order, seen):
+    none = {"inputTokens": 0, "cachedInputTokens": 0, "cacheWriteTokens": 0, "outputTokens": 0}
+    if seen.get("httpStatus", 500) >= 400:
+        return {"usage": none, "source": "counted"}
+    reported = seen["reported"]
+    if "inputTokens" in reported and ("outputTokens" in reported or order["endpoint"] == "embeddings"):
+        return {"usage": cap(none | reported, order), "source": "provider"}
+    counted = {"inputTokens": order["inputTokensEstimate"], "outputTokens": seen["countedOutputTokens"]}
+    return {"usage": cap(none | counted, order), "source": "counted"}
+
+
 # account/v1.md
 
 
@@ -560,6 +754,195 @@ def check_item(order, item, voucher, receipt):
     due = min(int(each["amount"]) for each in (voucher, receipt) if each is not None)
     if int(item["amount"]) != due:
         raise Refused("statement 19", "statement_invalid")
+
+
+# ledger/v1.md, "Export file"
+
+KEY_FIELDS = {"buyer", "seller", "node", "counterparty"}
+DIGEST_FIELDS = {"nonce", "requestCommitment", "answerDigest", "link"}
+KIND_OF_LINE = {"order": "order", "voucher": "voucher", "receipt": "receipt", "seal": "export"}
+
+
+def cid(digest):
+    data = bytes.fromhex("01711220") + digest
+    return "b" + base64.b32encode(data).decode().lower().rstrip("=")
+
+
+def line_reading(value, rule, field=""):
+    """A decoded body as an export line shows it, its fields in the order of the CDDL."""
+    type_ = GRAMMAR.rules[rule[1]] if rule[0] == "rule" else rule
+    if rule == ("rule", "amount"):
+        return str(value)
+    if isinstance(value, bytes):
+        if field in KEY_FIELDS:
+            return peer_id(value)
+        return cid(value) if len(value) == 32 and field not in DIGEST_FIELDS else value.hex()
+    if isinstance(value, list):
+        return [line_reading(item, type_[3], field) for item in value]
+    if isinstance(value, dict):
+        return {name: line_reading(value[name], of, name) for name, (_, of) in type_[1].items() if name in value}
+    return value
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def from_base64url(text):
+    try:
+        return base64.urlsafe_b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
+    except (ValueError, AttributeError):
+        return b""
+
+
+def write_line(members, before):
+    start = json.dumps(members, ensure_ascii=False, separators=(",", ":"))[:-1]
+    link = sha256(before + start.encode("utf-8"))
+    return f'{start},"link":"{link.hex()}"}}', link
+
+
+class ExportFile:
+    """Reads the lines of an export one by one; raises Refused at the first fault."""
+
+    def __init__(self):
+        self.link = bytes(32)
+        self.count = 0
+        self.header = None
+        self.is_sealed = False
+        self.heads, self.settled = {}, set()
+        self.papers = {"order": {}, "voucher": {}, "receipt": {}}
+        self.journal_sequence, self.journal_head = 0, None
+
+    def require(self, step, holds):
+        if not holds:
+            raise Refused(f"export {step}", "export_invalid")
+
+    def add(self, line):
+        self.require(20, not self.is_sealed)
+        self.count += 1
+        try:
+            members = json.loads(line)
+        except ValueError:
+            members = None
+        self.require(1, isinstance(members, dict))
+        if self.count == 1:
+            self.read_header(line, members)
+            return
+        kind = members.get("kind")
+        if kind in KIND_OF_LINE:
+            self.read_paper(line, members, kind)
+        elif kind == "statement":
+            self.read_statement(line, members)
+        elif kind == "journal":
+            self.read_journal(line, members)
+        else:
+            self.require(3, False)
+
+    def end(self):
+        self.require(21, self.is_sealed)
+
+    def check_line(self, line, members):
+        text, link = write_line(members, self.link)
+        self.require(5, text == line)
+        self.link = link
+
+    def decode(self, rule, body):
+        try:
+            return read_body(rule, body)[0]
+        except Refused:
+            self.require(4, False)
+
+    def check_signature(self, kind, key, body, signature):
+        try:
+            self.require(6, len(signature) == 64)
+            check_signature(kind, key, body, signature)
+        except Refused as refused:
+            raise Refused("export 6", "export_invalid") from refused
+
+    def read_header(self, line, members):
+        self.header = {name: members.get(name) for name in ("network", "asset", "node", "exportedAtMs")}
+        key = key_of_peer(self.header["node"])
+        self.require(2, key is not None and isinstance(self.header["exportedAtMs"], int))
+        self.header["key"] = key
+        shown = {name: value for name, value in self.header.items() if name != "key"}
+        self.check_line(line, {"kind": "header", "format": REGISTRY["domains"]["export"], **shown})
+
+    def read_paper(self, line, members, kind):
+        rule = KIND_OF_LINE[kind]
+        body, signature = from_base64url(members.get("body")), from_base64url(members.get("signature"))
+        value = self.decode(rule, body)
+        before = self.link
+        signed = {"body": base64url(body), "signature": base64url(signature)}
+        reading = line_reading(value, ("rule", rule))
+        self.check_line(line, {"kind": kind, "id": cid(sha256(body)), **signed, "reading": reading})
+        self.check_signature(rule, value[SIGNERS[rule]], body, signature)
+        if kind == "seal":
+            expected = {"lines": self.count - 1, "link": before, "node": self.header["key"]}
+            expected |= {name: self.header[name] for name in ("network", "asset", "exportedAtMs")}
+            self.require(19, all(value[name] == of for name, of in expected.items()))
+            self.is_sealed = True
+        else:
+            self.papers[kind][sha256(body).hex()] = (value, GRAMMAR.read(rule, value))
+
+    def read_statement(self, line, members):
+        names = ("body", "sellerSignature", "buyerSignature")
+        body, seller_signature, buyer_signature = (from_base64url(members.get(name)) for name in names)
+        value = self.decode("statement", body)
+        shown = {name: base64url(of) for name, of in zip(names, (body, seller_signature, buyer_signature))}
+        reading = line_reading(value, ("rule", "statement"))
+        self.check_line(line, {"kind": "statement", "id": cid(sha256(body)), **shown, "reading": reading})
+        self.check_signature("statement", value["seller"], body, seller_signature)
+        self.check_signature("statement", value["buyer"], body, buyer_signature)
+        self.require(7, self.header["key"] in (value["buyer"], value["seller"]))
+        self.require(8, all(value[name] == self.header[name] for name in ("network", "asset")))
+        self.post(GRAMMAR.read("statement", value), body)
+        self.papers = {"order": {}, "voucher": {}, "receipt": {}}
+
+    def post(self, statement, body):
+        account = {name: statement[name] for name in ("network", "asset", "buyer", "seller")}
+        name = account_id(account)
+        head = self.heads.get(name, {"sequence": 0, "owed": "0", "paid": "0"})
+        try:
+            check_chain(account, head, body)
+        except Refused:
+            self.require(9, False)
+        for item in statement["items"]:
+            self.check_call(account, item)
+            self.settled.add(item["order"])
+        self.heads[name] = {name: statement[name] for name in ("sequence", "owed", "paid")} | {"head": sha256(body).hex()}
+
+    def check_call(self, account, item):
+        self.require(10, item["order"] not in self.settled)
+        order = self.papers["order"].get(item["order"])
+        self.require(11, order)
+        voucher = self.papers["voucher"].get(item["voucher"])
+        self.require(12, voucher)
+        receipt = self.papers["receipt"].get(item.get("receipt"))
+        self.require(13, receipt or "receipt" not in item)
+        papers = [paper[1] for paper in (order, voucher, receipt) if paper]
+        self.require(14, all(paper[name] == account[name] for paper in papers for name in ("network", "buyer", "seller")))
+        self.require(15, all(paper["order"] == item["order"] for paper in papers[1:]))
+        try:
+            check_item(order[1], item, voucher[1], receipt and receipt[1])
+        except Refused:
+            self.require(16, False)
+
+    def read_journal(self, line, members):
+        body = from_base64url(members.get("body"))
+        value = self.decode("journal-entry", body)
+        reading = line_reading(value, ("rule", "journal-entry"))
+        self.check_line(line, {"kind": "journal", "body": base64url(body), "reading": reading})
+        self.require(17, value["sequence"] == self.journal_sequence + 1)
+        self.require(18, value.get("previous") == self.journal_head)
+        self.journal_sequence, self.journal_head = value["sequence"], sha256(body)
+
+
+def of_export(case):
+    file = ExportFile()
+    for line in case["lines"]:
+        file.add(line)
+    file.end()
+    return {}
 
 
 # The checks by the name a case gives: each takes the case and gives what must stand in it, or raises Refused.
@@ -615,11 +998,15 @@ CHECKS = {
     "cap": lambda case: {"capped": cap(case["usage"], case["limits"])},
     "billing": of_billing,
     "commitment": of_commitment,
+    "estimate": lambda case: {"inputTokens": estimate(bytes.fromhex(case["body"]))},
+    "running-count": running_counts,
+    "billed": lambda case: billed(case["order"], case["seen"]),
     "part": lambda case: read_part(bytes.fromhex(case["payload"])),
     "account-id": lambda case: {"id": account_id(case["account"]).hex()},
     "statement": lambda case: open_statement(bytes.fromhex(case["dualSigned"])),
     "chain": of_chain,
     "item": of_item,
+    "export": of_export,
 }
 
 

@@ -22,6 +22,7 @@ import {
 } from '../../src/wire/inference.ts'
 import { priceUsage, type BilledUsage, type Prices } from '../../src/wire/pricing.ts'
 import { DOMAINS } from '../../src/wire/registry.ts'
+import { countingVectors } from './counting.ts'
 import {
   accepted,
   alteredBody,
@@ -108,7 +109,15 @@ export const receipt: Receipt = {
 export function inferenceVectors(): VectorFile {
   return {
     protocol: 'inference/1',
-    accept: [...signedMessages(), ...frames(), ...commitments(), ...prices(), ...caps(), ...billings()],
+    accept: [
+      ...signedMessages(),
+      ...frames(),
+      ...commitments(),
+      ...prices(),
+      ...caps(),
+      ...billings(),
+      ...countingVectors(order),
+    ],
     reject: [...rejectedMessages(), ...rejectedFrames(), ...rejectedBillings()],
   }
 }

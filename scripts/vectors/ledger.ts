@@ -1,8 +1,9 @@
-/** Vectors of protocols/ledger/v1.md: entries of a node's journal. */
+/** Vectors of protocols/ledger/v1.md: entries of a node's journal, and export files. */
 import { encode } from '@ipld/dag-cbor'
 import { sha256, toHex } from '../../src/base/bytes.ts'
 import { journalEntryShape, type JournalEntry } from '../../src/wire/journal.ts'
 import { encodeBody } from '../../src/wire/shape.ts'
+import { acceptedExports, rejectedExports } from './export.ts'
 import { alteredBody, digestOf, KEYS, NOW_MS, raw, reading, unreadable, type Case, type VectorFile } from './case.ts'
 
 const local: JournalEntry = {
@@ -88,6 +89,7 @@ export function ledgerVectors(): VectorFile {
       entry('the first entry, of a local inference', local),
       entry('the entry of a purchase', bought),
       entry('the entry of a failure', failed),
+      ...acceptedExports(),
     ],
     reject: [
       wrong('an entry of another kind', { kind: encode('payment') }),
@@ -97,6 +99,7 @@ export function ledgerVectors(): VectorFile {
       wrong('an entry that holds a prompt', { prompt: encode('hello') }),
       wrong('an entry without its time', { recordedAtMs: undefined }),
       wrong('a request id of 129 bytes', { requestId: encode('r'.repeat(129)) }),
+      ...rejectedExports(),
     ],
   }
 }

@@ -10,7 +10,13 @@ import { allVectors, generatedFiles } from '../../scripts/make-vectors.ts'
 import { KEYS, reading, SEEDS, type Case, type Reading } from '../../scripts/vectors/case.ts'
 import { fromHex, sha256, toHex } from '../../src/base/bytes.ts'
 import { TokError } from '../../src/base/errors.ts'
+import { createDelivery } from '../../src/dialects/delivery.ts'
+import type { Endpoint } from '../../src/dialects/dialect.ts'
+import { estimateInputTokens } from '../../src/dialects/estimate-input-tokens.ts'
 import { breachOfChain, breachOfItem, type AccountHead } from '../../src/ledger/account-state.ts'
+import type { SignatureChecker } from '../../src/ledger/signature-check.ts'
+import { ExportFault, splitLines, verifyExport } from '../../src/ledger/verify-export.ts'
+import { billedUsage, type SeenAnswer } from '../../src/market/check-receipt.ts'
 import {
   accountId,
   countersignatureShape,
@@ -79,8 +85,10 @@ function anyKind<T>(kind: Kind<T>): Kind<unknown> {
   return { ...kind, signerOf: (value) => kind.signerOf(value as T) }
 }
 
+type Result = Readonly<Record<string, Reading>>
+
 /** What this implementation makes of a case: every field that must stand in it. */
-const RUN: Readonly<Record<string, (of: Case) => Readonly<Record<string, Reading>>>> = {
+const RUN: Readonly<Record<string, (of: Case) => Result | Promise<Result>>> = {
   open: (of) => opened(of, open(kindOf(of), decodeEnvelope(hex(of, 'envelope'), text(of, 'kind')))),
   advert: (of) => opened(of, openAdvert(hex(of, 'envelope'), text(of, 'network'), Number(of['nowMs']))),
   read(of) {
@@ -110,6 +118,22 @@ const RUN: Readonly<Record<string, (of: Case) => Readonly<Record<string, Reading
   commitment: (of) => ({
     commitment: toHex(commitToRequest(hex(of, 'salt'), String(of['query']), hex(of, 'body'))),
   }),
+  estimate: (of) => ({ inputTokens: estimateInputTokens(hex(of, 'body')) }),
+  'running-count'(of) {
+    const head = { status: Number(of['status']), headers: { 'content-type': text(of, 'contentType') } }
+    const delivery = createDelivery(text(of, 'endpoint') as Endpoint, head, Number(of['outputTokensMax']))
+    const outputTokens = (of['parts'] as readonly string[]).map((part) => {
+      delivery.push(fromHex(part))
+      return delivery.outputTokens
+    })
+    return { outputTokens }
+  },
+  billed(of) {
+    const seen = of['seen'] as unknown as Pick<SeenAnswer, 'httpStatus' | 'countedOutputTokens' | 'reported'>
+    const unseen = { answerBytes: 0, answerDigest: new Uint8Array(32), textBytes: 0 }
+    const { usage, source } = billedUsage(of['order'] as unknown as Order, { ...unseen, ...seen })
+    return { usage: reading(usage), source }
+  },
   part(of) {
     const { outputTokens, content } = decodePart(hex(of, 'payload'))
     return { outputTokens, content: toHex(content) }
@@ -134,12 +158,35 @@ const RUN: Readonly<Record<string, (of: Case) => Readonly<Record<string, Reading
     refuseBreach(breachOfChain(accountOf(of), at, statement))
     return {}
   },
+  async export(of) {
+    const file = (of['lines'] as readonly string[]).map((line) => `${line}\n`).join('')
+    try {
+      await verifyExport(splitLines(chunksOf(file)), signatureChecker)
+      return {}
+    } catch (thrown) {
+      if (thrown instanceof ExportFault)
+        throw new TokError('export_invalid', { reason: thrown.message }, { cause: thrown })
+      throw thrown
+    }
+  },
   item(of) {
     const receipt = of['receipt'] === undefined ? undefined : (billOf(of['receipt']) as Receipt)
     const promised = billOf(of['voucher']) as Voucher
     refuseBreach(breachOfItem(billOf(of['item']), termsOf(of) as Order, promised, receipt))
     return {}
   },
+}
+
+/** Checks signatures as the worker threads of the ledger do, in this one. */
+const signatureChecker: SignatureChecker = {
+  engine: 'native',
+  width: 1,
+  check: async (claims) => claims.map((each) => verifySignature(each.publicKey, each.message, each.signature)),
+  close: async () => undefined,
+}
+
+async function* chunksOf(file: string): AsyncIterable<string> {
+  for (let at = 0; at < file.length; at += 1_000) yield file.slice(at, at + 1_000)
 }
 
 function opened(of: Case, signed: { value: unknown; body: Uint8Array; signature: Uint8Array; id: Uint8Array }) {
@@ -195,13 +242,14 @@ function accountOf(of: Case): Account {
 }
 
 describe.each([...allVectors()])('the vectors of %s', (_, { accept, reject }) => {
-  test.each(accept.map((of) => [of.name, of] as const))('accepted: %s', (_name, of) => {
-    expect(of).toMatchObject(RUN[of.check]!(of))
+  test.each(accept.map((of) => [of.name, of] as const))('accepted: %s', async (_name, of) => {
+    expect(of).toMatchObject(await RUN[of.check]!(of))
   })
 
-  test.each(reject.map((of) => [of.name, of] as const))('refused: %s', (_name, of) => {
+  test.each(reject.map((of) => [of.name, of] as const))('refused: %s', async (_name, of) => {
     expect(of.error).toBeDefined()
-    expect(() => RUN[of.check]!(of)).toThrow(expect.objectContaining({ name: 'TokError', code: of.error }))
+    const refusal = expect.objectContaining({ name: 'TokError', code: of.error })
+    await expect(async () => RUN[of.check]!(of)).rejects.toThrow(refusal)
   })
 })
 
