@@ -1,0 +1,72 @@
+/**
+ * Where the ledger commands read from: LevelDB admits one process, so a running node is asked, and otherwise the store is opened.
+ */
+import { systemClock } from '../base/clock.ts'
+import { TokError } from '../base/errors.ts'
+import type { Config } from '../config/config.ts'
+import type { AccountView, JsonObject, VerifyView } from '../gateway/admin-api.ts'
+import { findAdmin, type AdminClient } from './admin-client.ts'
+
+/** A whole ledger may be checked signature by signature before the answer begins. */
+const VERIFY_TIMEOUT_MS = 3_600_000
+
+/** The ledger of a data directory. */
+export interface LedgerSource {
+  accounts(): Promise<readonly AccountView[]>
+  /** @throws TokError or AnsweredError `record_not_found` */
+  show(id: string): Promise<JsonObject>
+  verify(): Promise<VerifyView>
+  /** NDJSON, in pieces of any size. */
+  export(): Promise<AsyncIterable<Uint8Array | string>>
+  close(): Promise<void>
+}
+
+/** The ledger of the running node, or the stored one. */
+export async function openLedgerSource(config: Config): Promise<LedgerSource> {
+  const admin = await findAdmin(config.dataDirectory)
+  return admin === undefined ? openStoredLedger(config) : askLedger(admin)
+}
+
+function askLedger(admin: AdminClient): LedgerSource {
+  return {
+    accounts: () => admin.ask('ledger/accounts'),
+    show: (id) => admin.ask(`ledger/show/${encodeURIComponent(id)}`),
+    verify: () => admin.ask('ledger/verify', { timeoutMs: VERIFY_TIMEOUT_MS }),
+    export: () => admin.read('ledger/export'),
+    close: () => Promise.resolve(),
+  }
+}
+
+async function openStoredLedger(config: Config): Promise<LedgerSource> {
+  const { ledgerDirectory, nodeKeyFile, readNodeKey } = await import('../node/data-directory.ts')
+  const own = await readNodeKey(config.dataDirectory)
+  if (own === undefined) {
+    const reason = `there is no node key ${nodeKeyFile(config.dataDirectory)}; no node ever ran here`
+    throw new TokError('data_directory_unusable', { directory: config.dataDirectory, reason })
+  }
+  const [
+    { openLevelStore },
+    { openLedger },
+    { accountsOf, recordOf, verifyLedger },
+    { exportLedger },
+    { DEFAULT_ASSET },
+  ] = await Promise.all([
+    import('../ledger/store.ts'),
+    import('../ledger/ledger.ts'),
+    import('../node/ledger-views.ts'),
+    import('../ledger/export.ts'),
+    import('../wire/registry.ts'),
+  ])
+  const store = await openLevelStore(ledgerDirectory(config.dataDirectory), false)
+  const ledger = await openLedger(
+    { store, key: own.key, clock: systemClock },
+    { network: config.network.name, asset: DEFAULT_ASSET },
+  )
+  return {
+    accounts: () => Promise.resolve(accountsOf(ledger)),
+    show: (id) => recordOf(ledger, id),
+    verify: () => verifyLedger(ledger, systemClock.nowMs()),
+    export: () => Promise.resolve(exportLedger(ledger, systemClock.nowMs())),
+    close: () => ledger.close(),
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * `tok-node status`: what the running node does.
+ */
+import type { Command } from 'commander'
+import type { StatusView } from '../gateway/admin-api.ts'
+import { connectAdmin } from './admin-client.ts'
+import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { duration, harmless, paint, print, printJson, usd } from './output.ts'
+
+export function defineStatus(command: Command): void {
+  addConfigFlags(command).action(() => status(command))
+}
+
+async function status(command: Command): Promise<void> {
+  const { config } = await loadCommandConfig(command)
+  const admin = await connectAdmin(config.dataDirectory)
+  const view = await admin.ask<StatusView>('status')
+  if (command.opts<{ json?: boolean }>().json === true) printJson(view)
+  else print(...statusLines(view))
+}
+
+function statusLines(view: StatusView): string[] {
+  const { buying, selling } = view
+  const field = (name: string, text: string): string => `  ${paint('dim', name.padEnd(10))}${text}`
+  return [
+    `${paint('green', 'running')} tok-node ${view.version}, process ${view.pid}, for ${duration(Date.now() - view.startedAtMs)}`,
+    field('facade', view.facade),
+    field('peer', view.peerId),
+    field('role', `${view.role}, network ${view.network}, ${view.peersConnected} peers connected`),
+    ...view.multiaddrs.map((multiaddr, index) => field(index === 0 ? 'reached at' : '', multiaddr)),
+    ...view.providers.map(({ name, origin, models, health }, index) =>
+      field(
+        index === 0 ? 'providers' : '',
+        harmless(
+          `${name}${origin === '' ? '' : ` ${origin}`}: ${health}${models === undefined ? '' : `, ${models} models`}`,
+        ),
+      ),
+    ),
+    ...(buying === undefined
+      ? []
+      : [
+          field(
+            'buying',
+            `${usd(buying.spentTodayMicros)} spent today, ${usd(buying.heldMicros)} held` +
+              (buying.limitMicros === undefined ? '' : `, limit ${usd(buying.limitMicros)}`),
+          ),
+        ]),
+    ...(selling === undefined
+      ? []
+      : [
+          field(
+            'selling',
+            `${selling.offers} offers, ${selling.callsOpen} of ${selling.slots} slots busy${selling.paused ? ', paused' : ''}`,
+          ),
+        ]),
+  ]
+}

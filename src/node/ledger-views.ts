@@ -1,0 +1,120 @@
+/**
+ * The ledger as people and the admin API see it: JSON values over an open ledger.
+ */
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts'
+import { TokError } from '../base/errors.ts'
+import type { AccountView, JsonObject, VerifyView } from '../gateway/admin-api.ts'
+import { exportLedger, readingOf } from '../ledger/export.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { createSignatureChecker } from '../ledger/signature-check.ts'
+import { ExportFault, splitLines, verifyExport } from '../ledger/verify-export.ts'
+import { hashOfName, nameOfHash } from '../wire/hash-name.ts'
+import type { JournalEntry } from '../wire/journal.ts'
+
+/** Statements of an account that are shown: the newest. */
+const STATEMENTS_SHOWN_MAX = 50
+
+/** Every account that was ever used. */
+export function accountsOf(ledger: Ledger): readonly AccountView[] {
+  return ledger.accountViews().map((view) => ({
+    account: toHex(view.id),
+    counterparty: view.peer,
+    side: view.side,
+    statements: view.sequence,
+    owedMicros: view.owed.toString(),
+    paidMicros: view.paid.toString(),
+    balanceMicros: (view.owed - view.paid).toString(),
+    creditLimitMicros: view.creditLimit.toString(),
+    ...(view.head === undefined ? {} : { headHash: toHex(view.head) }),
+    ...(view.frozen === undefined ? {} : { frozen: view.frozen }),
+  }))
+}
+
+/**
+ * What is recorded under an id: the accounts of a peer ID, one account, or one inference by its request id, order or receipt.
+ * Hashes may be given in hexadecimal or as CIDs. Bodies are read as in an export: their amounts are decimal micros.
+ * @throws TokError `record_not_found`
+ */
+export async function recordOf(ledger: Ledger, id: string): Promise<JsonObject> {
+  const hash = /^[0-9a-f]{64}$/.test(id) ? fromHex(id) : hashOfName(id)
+  const hexadecimal = hash === undefined ? undefined : toHex(hash)
+  const accounts = accountsOf(ledger).filter(({ account, counterparty }) => {
+    return counterparty === id || account === hexadecimal
+  })
+  if (accounts.length > 0) return { kind: 'accounts', accounts: await withStatements(ledger, accounts) }
+
+  const entry = await findJournalEntry(ledger, id, hash)
+  const order = entry?.order ?? hash
+  const call = order === undefined ? undefined : await ledger.callRecord(order)
+  if (entry === undefined && call === undefined) throw new TokError('record_not_found', { id })
+  return {
+    kind: 'inference',
+    ...(entry === undefined ? {} : { journal: reading(entry) }),
+    ...(call === undefined
+      ? {}
+      : {
+          order: signedReading(call.order),
+          voucher: signedReading(call.settledVoucher ?? call.voucher),
+          receipt: signedReading(call.receipt),
+          settledAt: call.settledAt,
+        }),
+  }
+}
+
+/** Checks the whole ledger as its export is checked, with Node's own signatures. */
+export async function verifyLedger(ledger: Ledger, nowMs: number): Promise<VerifyView> {
+  const checker = createSignatureChecker('native')
+  const heads = ledger.accountViews().flatMap(({ head }) => (head === undefined ? [] : [toHex(head)]))
+  try {
+    const { statements, journalEntries } = await verifyExport(splitLines(exportLedger(ledger, nowMs)), checker)
+    const [headHash] = heads
+    // With several accounts no single hash stands for the whole; `accountsOf` has each.
+    const head = headHash === undefined || heads.length > 1 ? {} : { headHash }
+    return { verified: true, statements, entries: journalEntries, ...head }
+  } catch (error) {
+    if (!(error instanceof ExportFault)) throw error
+    const { position, reason } = error
+    return { verified: false, statements: 0, entries: 0, problem: { position, reason } }
+  } finally {
+    await checker.close()
+  }
+}
+
+async function withStatements(ledger: Ledger, accounts: readonly AccountView[]): Promise<readonly JsonObject[]> {
+  return Promise.all(
+    accounts.map(async (account) => {
+      let newest: JsonObject[] = []
+      for await (const statement of ledger.statementsOf(fromHex(account.account))) {
+        newest = [...newest.slice(1 - STATEMENTS_SHOWN_MAX), signedReading(statement)]
+      }
+      return { ...account, newestStatements: newest }
+    }),
+  )
+}
+
+/** The newest entry of a request id, an order or a receipt. */
+async function findJournalEntry(
+  ledger: Ledger,
+  id: string,
+  hash: Uint8Array | undefined,
+): Promise<JournalEntry | undefined> {
+  const isMeant = (named: Uint8Array | undefined): boolean =>
+    hash !== undefined && named !== undefined && equalBytes(named, hash)
+  for await (const { entry } of ledger.journalEntries(true)) {
+    if (entry.requestId === id || isMeant(entry.order) || isMeant(entry.receipt)) return entry
+  }
+  return undefined
+}
+
+function signedReading(signed: { readonly id: Uint8Array; readonly value: unknown }): JsonObject
+function signedReading(signed: { readonly id: Uint8Array; readonly value: unknown } | undefined): JsonObject | undefined
+function signedReading(
+  signed: { readonly id: Uint8Array; readonly value: unknown } | undefined,
+): JsonObject | undefined {
+  return signed && { id: nameOfHash(signed.id), ...reading(signed.value) }
+}
+
+/** Bodies hold texts, counts, amounts and bytes only, and their reading has none but JSON values. */
+function reading(value: unknown): JsonObject {
+  return readingOf(value) as JsonObject
+}
