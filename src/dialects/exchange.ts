@@ -14,10 +14,12 @@ export interface ModelRequest {
   readonly dialect: Dialect
   /** The model to ask for at the target; `body` already names it. */
   readonly model: string
+  /** The model as the client named it, before aliases and routes. */
+  readonly requestedModel: string
   readonly stream: boolean
   /** The query as the client sent it, with its "?", or "". */
   readonly query: string
-  /** The client's headers that may travel (`requestHeadersAllowed`), lower-case names. Never a credential. */
+  /** The client's headers that may travel (dialects/headers.ts), lower-case names. Never a credential. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
 }

@@ -20,8 +20,8 @@ export interface SseReader {
   readonly overflowed: boolean
 }
 
-/** The longest event that is read, in characters: a whole answer repeated in `response.completed` fits. */
-export const SSE_EVENT_CHARACTERS_MAX = 4_194_304
+/** The longest event that is read, in characters: `response.completed` repeats the whole answer, pictures included. */
+export const SSE_EVENT_CHARACTERS_MAX = 16_777_216
 
 /** Room for field names and line ends, so that the limit holds alike however the bytes were cut. */
 const LINE_OVERHEAD_CHARACTERS = 64

@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
 import { TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS, type Endpoint } from '../dialects/dialect.ts'
 import type { AdminApi, SellOffer } from './admin-api.ts'
@@ -14,7 +15,7 @@ const BODY_LIMIT_BYTES = 65_536
 const MICROS = /^\d{1,19}$/
 
 /** Adds the admin routes. */
-export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken: string): void {
+export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken: string, logger: Logger): void {
   const expected = digest(`Bearer ${adminToken}`)
 
   app.register(
@@ -23,7 +24,11 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
         const isKnown = timingSafeEqual(digest(request.headers.authorization ?? ''), expected)
         done(isKnown ? undefined : new TokError('credential_missing'))
       })
-      routes.setErrorHandler((error, _request, reply) => sendError(reply, toTokError(error)))
+      routes.setErrorHandler((thrown, request, reply) => {
+        const error = toTokError(thrown)
+        if (error.code === 'internal_error') logger.error({ err: thrown, path: request.url }, 'request failed')
+        return sendError(reply, error)
+      })
       routes.setNotFoundHandler((request, reply) =>
         sendError(reply, new TokError('route_unknown', { method: request.method, path: request.url })),
       )
@@ -38,9 +43,12 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
       })
       routes.get('/ledger/accounts', () => admin.accounts())
       routes.get('/ledger/show/:id', (request) => admin.show((request.params as { readonly id: string }).id))
-      routes.get('/ledger/export', (_request, reply) =>
-        reply.type('application/x-ndjson').send(Readable.from(admin.exportLedger())),
-      )
+      routes.get('/ledger/export', (_request, reply) => {
+        const lines = Readable.from(admin.exportLedger())
+        // By then the status is out: the client sees a broken connection, and only the log can say why.
+        lines.on('error', (error) => logger.error({ err: error }, 'ledger export broke off'))
+        return reply.type('application/x-ndjson').send(lines)
+      })
       routes.get('/ledger/verify', () => admin.verifyLedger())
       routes.get('/sell', () => admin.selling())
       routes.post('/sell', { bodyLimit: BODY_LIMIT_BYTES }, (request) => sell(admin, request))

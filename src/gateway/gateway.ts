@@ -110,7 +110,7 @@ export async function createGateway(dependencies: GatewayDependencies, options: 
   // What clients ask to see whether anybody is there.
   app.get('/', () => ({ name: 'tok-node' }))
   app.get('/api/hello', () => ({ name: 'tok-node' }))
-  addAdminRoutes(app, admin, adminToken)
+  addAdminRoutes(app, admin, adminToken, logger)
   await app.ready()
 
   return {

@@ -242,7 +242,10 @@ export async function openLedger(
   async function loadCall(orderId: Uint8Array): Promise<Call> {
     const order = await readSigned(SPACES.order, ORDER, orderId)
     if (order === undefined) {
-      throw new TokError('ledger_corrupt', { position: `order ${toHex(orderId)}`, reason: 'an open call without order' })
+      throw new TokError('ledger_corrupt', {
+        position: `order ${toHex(orderId)}`,
+        reason: 'an open call without order',
+      })
     }
     const voucher = await readSigned(SPACES.voucher, VOUCHER, orderId)
     const receipt = await readSigned(SPACES.receipt, RECEIPT, orderId)
@@ -306,6 +309,7 @@ export async function openLedger(
 
   function addCall(state: AccountState, call: Call): void {
     const name = toHex(call.order.id)
+    accounts.set(toHex(state.id), state)
     state.calls.set(name, call)
     accountOfOrder.set(name, state)
   }
@@ -421,8 +425,8 @@ export async function openLedger(
   }
 
   /**
-   * Signs and records a voucher for the cumulative `usage` of a live purchase; undefined if it is sealed, or if the amount
-   * does not grow: a voucher never falls.
+   * Signs and records a voucher for the cumulative `usage` of a live purchase; undefined if it is sealed, or if neither amount
+   * nor output grows: a voucher never falls.
    */
   function signVoucher(orderId: Uint8Array, usage: BilledUsage): Promise<Signed<Voucher> | undefined> {
     return oneAfterAnother(orderId, async () => {
@@ -431,14 +435,17 @@ export async function openLedger(
       const { call } = found
       const order = call.order.value
       const price = priceUsage(usage, order.prices)
-      if (price <= (call.voucher?.value.amount ?? -1n)) return undefined
+      const before = call.voucher?.value
+      if (price < (before?.amount ?? 0n)) return undefined
+      const isNews = price > (before?.amount ?? 0n) || usage.outputTokens > (before?.usage.outputTokens ?? 0)
+      if (!isNews) return undefined
       const value: Voucher = {
         type: DOMAINS.voucher,
         network,
         order: orderId,
         buyer: order.buyer,
         seller: order.seller,
-        index: (call.voucher?.value.index ?? 0) + 1,
+        index: (before?.index ?? 0) + 1,
         usage,
         amount: price,
       }
@@ -452,14 +459,16 @@ export async function openLedger(
 
   /**
    * Seals a purchase: nothing is signed for it any more, its liability is its newest voucher, the rest of its hold is free (R5).
-   * `receipt` is kept where it came and holds.
+   * `receipt` is kept where it came and holds. `inference` is its line in the journal; if the request was not answered by this
+   * call, and nothing is owed for it, the line is left to the call that answers.
    */
   function closePurchase(
     orderId: Uint8Array,
     receipt: Signed<Receipt> | undefined,
     inference: Omit<InferenceRecord, 'amount'>,
+    { isAnswered }: { readonly isAnswered: boolean },
   ): Promise<void> {
-    return oneAfterAnother(orderId, () => closeCall(orderId, receipt, inference))
+    return oneAfterAnother(orderId, () => closeCall(orderId, receipt, inference, isAnswered))
   }
 
   // Selling.
@@ -541,13 +550,14 @@ export async function openLedger(
     orderId: Uint8Array,
     receipt: Signed<Receipt> | undefined,
     inference: Omit<InferenceRecord, 'amount'>,
+    isAnswered = true,
   ): Promise<void> {
     const found = findCall(orderId)
-    if (found === undefined) throw new TokError('internal_error', { reason: 'a call is closed that is not open' })
+    if (found === undefined) throw new TokError('record_not_found', { id: toHex(orderId) })
     const { state, call } = found
     const sealed: Call = { ...call, live: false, receipt: receipt ?? call.receipt }
     const claim = claimOf(sealed)
-    const writes: Write[] = [journalWrite({ ...inference, amount: claim })]
+    const writes: Write[] = isAnswered || claim > 0n ? [journalWrite({ ...inference, amount: claim })] : []
     if (receipt !== undefined) writes.push(put(SPACES.receipt, orderId, receipt))
     const mark = claim === 0n ? undefined : Uint8Array.of(CALL_MARKS.sealed)
     await queue.commit([...writes, { key: openCallKey(state, orderId), value: mark }])
@@ -862,7 +872,8 @@ export async function openLedger(
       rejectionWrite(state, rejection, (await rejectionsOf(state)).length),
       { key: keyOf(SPACES.proposal, state.id), value: undefined },
     ]
-    if (call !== undefined) writes.push({ key: openCallKey(state, call.order.id), value: Uint8Array.of(CALL_MARKS.disputed) })
+    if (call !== undefined)
+      writes.push({ key: openCallKey(state, call.order.id), value: Uint8Array.of(CALL_MARKS.disputed) })
     await queue.commit(writes)
     if (call === undefined) state.frozen = `the buyer rejects statement ${rejection.value.sequence}`
     else call.disputed = true
@@ -942,7 +953,10 @@ export async function openLedger(
 
   /** The account with `peerKey` on which this node is on `side`. */
   function accountView(side: 'buyer' | 'seller', peerKey: Uint8Array): AccountView {
-    const parties = { buyer: side === 'buyer' ? key.publicKey : peerKey, seller: side === 'buyer' ? peerKey : key.publicKey }
+    const parties = {
+      buyer: side === 'buyer' ? key.publicKey : peerKey,
+      seller: side === 'buyer' ? peerKey : key.publicKey,
+    }
     return viewOf(stateOf(accountOf(parties)))
   }
 
@@ -969,7 +983,9 @@ export async function openLedger(
   /** Orders of an account that no statement settles yet and that have a voucher. */
   function unsettledOrders(accountIdBytes: Uint8Array): readonly Uint8Array[] {
     const state = accounts.get(toHex(accountIdBytes))
-    return state === undefined ? [] : [...state.calls.values()].filter((call) => call.voucher).map((call) => call.order.id)
+    return state === undefined
+      ? []
+      : [...state.calls.values()].filter((call) => call.voucher).map((call) => call.order.id)
   }
 
   /** The journal's entries as their bytes stand in the chain; oldest first, or newest first. */

@@ -73,7 +73,10 @@ export function rangeOf(prefix: Uint8Array): [Uint8Array, Uint8Array] {
  */
 export async function openLevelStore(directory: string, create: boolean): Promise<Store> {
   if (!create && !(await hasFiles(directory))) {
-    throw new TokError('ledger_corrupt', { position: directory, reason: 'it is missing, and this node has an identity' })
+    throw new TokError('ledger_corrupt', {
+      position: directory,
+      reason: 'it is missing, and this node has an identity',
+    })
   }
   const level = new Level<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
@@ -171,7 +174,8 @@ async function hasFiles(directory: string): Promise<boolean> {
 function openFailure(directory: string, thrown: unknown): TokError {
   const cause = thrown instanceof Error && thrown.cause !== undefined ? thrown.cause : thrown
   const code = (cause as NodeJS.ErrnoException).code
-  if (code === 'LEVEL_LOCKED') return new TokError('data_directory_in_use', { directory, detail: '' }, { cause: thrown })
+  if (code === 'LEVEL_LOCKED')
+    return new TokError('data_directory_in_use', { directory, detail: '' }, { cause: thrown })
   if (code === 'LEVEL_CORRUPTION') {
     return new TokError('ledger_corrupt', { position: directory, reason: reasonOf(cause) }, { cause: thrown })
   }

@@ -25,27 +25,34 @@ for (const [network, prefix] of [
   privateHosts.addSubnet(network, prefix, 'ipv6')
 }
 
+/** Names without a dot (containers of one machine) and domains that no public server answers for. */
+const PRIVATE_NAME = /^[^.]*$|\.(?:local|localhost|internal|lan|home\.arpa)$/i
+
 /** The host part of an address: an IP address or a name. */
 export function hostOf(address: Multiaddr): string {
   return address.getComponents().find(({ name }) => name.startsWith('ip') || name.startsWith('dns'))?.value ?? ''
 }
 
-/** True if the address can only be meant within one machine or one private network. Names count as public. */
+/** True if the address can only be meant within one machine or one private network. */
 export function isPrivateAddress(address: Multiaddr): boolean {
   const host = hostOf(address)
   if (isIPv4(host)) return privateHosts.check(host, 'ipv4')
-  return isIPv6(host) && privateHosts.check(host, 'ipv6')
+  if (isIPv6(host)) return privateHosts.check(host, 'ipv6')
+  return PRIVATE_NAME.test(host)
 }
 
 /** Reads a multiaddr. @throws TokError `config_invalid` */
 export function parseMultiaddr(text: string): Multiaddr {
+  let cause: unknown
   try {
-    return multiaddr(text)
+    const address = multiaddr(text)
+    if (address.getComponents().length > 0) return address
   } catch (thrown) {
-    throw new TokError(
-      'config_invalid',
-      { reason: `"${text}" is not an address such as /ip4/192.0.2.1/tcp/4001` },
-      { cause: thrown },
-    )
+    cause = thrown
   }
+  throw new TokError(
+    'config_invalid',
+    { reason: `"${text}" is not an address such as /ip4/192.0.2.1/tcp/4001` },
+    { cause },
+  )
 }

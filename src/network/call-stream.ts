@@ -16,7 +16,7 @@ export interface CallStreamHandlers {
   /** The peer opened a call. Never called on a stream opened here. @throws TokError to refuse the stream */
   onCall(call: Call): void
   /** A call ended on this side. */
-  onCallOver(call: Call): void
+  onCallOver(): void
   /** A user's handler threw after its call had ended. */
   onFault(fault: TokError): void
   /** The stream is gone, and every call on it has been ended. */
@@ -62,14 +62,6 @@ export class CallStream implements CallCarrier {
     // Events from before this moment are lost; their traces are not.
     if (stream.status !== 'open') queueMicrotask(() => this.#onClose(undefined))
     else if (stream.remoteWriteStatus === 'closed') queueMicrotask(() => this.#onPeerEnd())
-  }
-
-  get ended(): boolean {
-    return this.#ended
-  }
-
-  get openCalls(): number {
-    return this.#open.size
   }
 
   /** Opens a call. @throws TokError `seller_unreachable` if the stream has ended. */
@@ -124,7 +116,7 @@ export class CallStream implements CallCarrier {
     this.#waiters.delete(call)
     this.#open.delete(call)
     if (call.number !== undefined) this.#calls.delete(call.number)
-    this.#handlers.onCallOver(call)
+    this.#handlers.onCallOver()
   }
 
   report(fault: TokError): void {

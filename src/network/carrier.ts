@@ -72,7 +72,7 @@ export function createCarrier(
       onEnd(error) {
         streams.delete(callStream)
         handlers.onEnd?.()
-        logger.debug({ err: error, peer }, 'a call stream ended')
+        logger[error.code === 'internal_error' ? 'error' : 'debug']({ err: error, peer }, 'a call stream ended')
       },
     })
     streams.add(callStream)
@@ -135,10 +135,11 @@ export function createCarrier(
     accept(stream, peer) {
       track(stream, peer, {
         onCall(call) {
-          const calls = inboundCalls.get(peer) ?? 0
-          if (calls >= CALLS_PER_PEER)
+          const calls = (inboundCalls.get(peer) ?? 0) + 1
+          inboundCalls.set(peer, calls)
+          if (calls > CALLS_PER_PEER) {
             throw new TokError('limit_exceeded', { limit: CALLS_PER_PEER, what: 'open calls of one peer' })
-          inboundCalls.set(peer, calls + 1)
+          }
           onCall(call)
         },
         onCallOver() {

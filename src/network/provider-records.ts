@@ -49,9 +49,7 @@ export function providerRecordService(options: ProviderRecordOptions): (componen
 /** @throws TokError `network_unavailable` if the signal ends it, as it does while no other DHT peer is known. */
 export async function provide(dht: KadDHT, key: Uint8Array, signal: AbortSignal): Promise<void> {
   try {
-    for await (const event of dht.provide(cidOfKey(key), { signal })) {
-      if (event.name === 'PATH_ENDED') signal.throwIfAborted()
-    }
+    for await (const _ of dht.provide(cidOfKey(key), { signal })) signal.throwIfAborted()
     signal.throwIfAborted()
   } catch (thrown) {
     throw new TokError(

@@ -80,7 +80,8 @@ export function createProviders({ clock }: { readonly clock: Clock }, options: P
 
   const list = (): readonly Provider[] => [...engines.list(), ...servers, ...hosted, loopback]
   const refresh = async (signal: AbortSignal): Promise<void> => {
-    await Promise.all([engines.probe(signal), ...servers.map((server) => server.refresh(signal))])
+    const untilStopped = AbortSignal.any([signal, stopping.signal])
+    await Promise.all([engines.probe(untilStopped), ...servers.map((server) => server.refresh(untilStopped))])
   }
   const tick = async (): Promise<void> => {
     await refresh(stopping.signal)
@@ -192,8 +193,7 @@ function createEngines(
   }
 
   return {
-    list: () =>
-      [...known.entries()].toSorted(([a], [b]) => ports.indexOf(a) - ports.indexOf(b)).map(([, e]) => e.provider),
+    list: () => ports.flatMap((port) => known.get(port)?.provider ?? []),
     async probe(signal) {
       const timeoutMs = discovery?.probeTimeoutMs ?? PROBE_TIMEOUT_MS
       await Promise.all(

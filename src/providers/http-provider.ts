@@ -11,7 +11,7 @@ import { reasonOf, TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS, type Dialect } from '../dialects/dialect.ts'
 import type { AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
 import { answerHeadersForClient, type IncomingHeaders } from '../dialects/headers.ts'
-import { findModel, type Provider, type ProviderHealth, type ProviderKind, type ProviderModel } from './provider.ts'
+import { indexModels, type Provider, type ProviderHealth, type ProviderKind, type ProviderModel } from './provider.ts'
 import { readProviderUrl, type ProviderUrl } from './provider-url.ts'
 import { readModels } from './read-models.ts'
 
@@ -107,7 +107,7 @@ export function createHttpProvider({ clock }: { readonly clock: Clock }, options
     missingKey: missingKeyOf(options),
     dialects: options.dialects,
     models: list.models,
-    lists: (model) => findModel(list.models(), model),
+    lists: list.find,
     health: list.health,
     refresh: list.refresh,
     send(request, sink) {
@@ -142,6 +142,7 @@ function missingKeyOf(options: HttpProviderOptions): string | undefined {
 
 interface ModelList {
   models(): readonly ProviderModel[] | undefined
+  find(name: string): ProviderModel | undefined
   health(): ProviderHealth
   refresh(signal: AbortSignal): Promise<void>
   note(health: ProviderHealth): void
@@ -153,6 +154,7 @@ const UP: ProviderHealth = { state: 'up', reason: undefined }
 function createModelList(clock: Clock, options: HttpProviderOptions, url: ProviderUrl, pool: Pool): ModelList {
   const stopping = new AbortController()
   let models = options.models
+  let find = indexModels(models ?? [])
   let health: ProviderHealth = models === undefined ? { state: 'unknown', reason: 'not asked yet' } : UP
   let readAtMs = models === undefined ? Number.NEGATIVE_INFINITY : clock.monotonicMs()
   let reading: Promise<void> | undefined
@@ -161,6 +163,7 @@ function createModelList(clock: Clock, options: HttpProviderOptions, url: Provid
     readAtMs = clock.monotonicMs()
     try {
       models = await requestModels(options, url, pool, signal)
+      find = indexModels(models)
       health = UP
     } catch (error) {
       if (!stopping.signal.aborted) health = healthAfter(toTokError(error))
@@ -179,11 +182,19 @@ function createModelList(clock: Clock, options: HttpProviderOptions, url: Provid
     return reading
   }
 
+  const refreshIfOld = (): void => {
+    const isOld = clock.monotonicMs() - readAtMs > LIST_LIFETIME_MS
+    if (isOld && !stopping.signal.aborted) void refresh(stopping.signal)
+  }
+
   return {
     models() {
-      const isOld = clock.monotonicMs() - readAtMs > LIST_LIFETIME_MS
-      if (isOld && !stopping.signal.aborted) void refresh(stopping.signal)
+      refreshIfOld()
       return models
+    },
+    find(name) {
+      refreshIfOld()
+      return find(name)
     },
     health: () => health,
     refresh,

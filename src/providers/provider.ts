@@ -46,13 +46,16 @@ export interface Provider extends AnswerSource {
   close(graceMs?: number): Promise<void>
 }
 
-/** What `Provider.lists` promises, over a list. */
-export function findModel(models: readonly ProviderModel[] | undefined, name: string): ProviderModel | undefined {
-  if (models === undefined) return undefined
-  const lower = name.toLowerCase()
-  return (
-    models.find((model) => model.id === name) ??
-    models.find((model) => model.id.toLowerCase() === lower) ??
-    models.find((model) => model.id.toLowerCase() === `${lower}:latest`)
-  )
+/** What `Provider.lists` promises, over a list: made once a list, asked for every request. */
+export function indexModels(models: readonly ProviderModel[]): (name: string) => ProviderModel | undefined {
+  const byId = new Map<string, ProviderModel>()
+  const byLowerCaseId = new Map<string, ProviderModel>()
+  for (const model of models.toReversed()) {
+    byId.set(model.id, model)
+    byLowerCaseId.set(model.id.toLowerCase(), model)
+  }
+  return (name) => {
+    const lower = name.toLowerCase()
+    return byId.get(name) ?? byLowerCaseId.get(lower) ?? byLowerCaseId.get(`${lower}:latest`)
+  }
 }

@@ -91,6 +91,15 @@ export function verifySignature(publicKey: Uint8Array, message: Uint8Array, sign
   }
 }
 
+/** The order of the base point, L, as 32 bytes big-endian. */
+const GROUP_ORDER = fromHex('1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed')
+
+/** True if the signature has its size and its S is below L: the one form of the two that verify mathematically. */
+export function isCanonicalSignature(signature: Uint8Array): boolean {
+  if (signature.length !== SIGNATURE_BYTES) return false
+  return Buffer.compare(signature.slice(SIGNATURE_BYTES / 2).toReversed(), GROUP_ORDER) < 0
+}
+
 const knownKeys = new Map<string, KeyObject>()
 
 function keyObjectOf(publicKey: Uint8Array): KeyObject {

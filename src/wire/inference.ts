@@ -152,8 +152,8 @@ export type Refusal = Read<typeof refusalShape>
 /** Payload of the HEAD frame: status and headers of the provider's answer. */
 export const headShape = record({ status: uint, headers: texts(32, LIMITS.headersBytes) })
 
-/** Payload of the PROGRESS frame: the call lives, though nothing is sent. */
-export const progressShape = record({ stage: oneOf('waiting', 'generating') })
+/** Payload of the PROGRESS frame: the call lives, though nothing is sent; `window`: the seller waits for a voucher. */
+export const progressShape = record({ stage: oneOf('waiting', 'generating', 'window') })
 
 /** Payload of the ABORT frame. */
 export const abortShape = record({ code: text(64) })

@@ -1,0 +1,372 @@
+/**
+ * The order of a purchase, in one place: find offers, rank the sellers, reserve, order, take the answer, check the receipt,
+ * record, settle. Everything it calls answers when asked. Source: journey A in docs/ARCHITECTURE.md.
+ */
+import type { Logger } from 'pino'
+import type { RandomBytes } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { TokError, toTokError } from '../base/errors.ts'
+import { estimateInputTokens } from '../dialects/estimate-input-tokens.ts'
+import type { AnswerSink, AnswerSource, Exchange, ModelRequest } from '../dialects/exchange.ts'
+import { skimRequest } from '../dialects/skim-request.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { ListedOffer, OfferBook } from '../market/offer-book.ts'
+import type { Reputation } from '../market/reputation.ts'
+import { selectSellers, type Candidate, type Need, type PassedOver } from '../market/select-seller.ts'
+import type { Network } from '../network/network.ts'
+import { seal, type Signed } from '../wire/envelope.ts'
+import { commitToRequest, ORDER, ORDER_ENDPOINTS, type Order } from '../wire/inference.ts'
+import type { InferenceRecord } from '../wire/journal.ts'
+import { DOMAINS, LIMITS } from '../wire/registry.ts'
+import { Attempt, type AttemptOutcome } from './request-inference.ts'
+import type { Settler } from './settle.ts'
+import type { OfferTracker } from './track-offers.ts'
+
+export interface BuyerDependencies {
+  readonly ledger: Ledger
+  readonly network: Network
+  readonly offers: OfferBook
+  readonly tracker: OfferTracker
+  readonly settler: Settler
+  readonly reputation: Reputation
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly logger: Logger
+}
+
+export interface BuyerOptions {
+  /** The most that is spent and held in a day (UTC), in micros. */
+  readonly spendLimit: bigint
+  /** Output tokens ordered where a request names no maximum. */
+  readonly outputTokensDefault: number
+}
+
+/** A ranking, for `explain` and for people. */
+export interface Ranking {
+  readonly candidates: readonly Candidate[]
+  readonly passedOver: readonly PassedOver[]
+}
+
+/** The network as a target of routing. */
+export interface Buyer extends AnswerSource {
+  /** Who would be asked for a request with about `inputTokensEstimate` tokens, and why. */
+  rank(model: string, dialect: Need['dialect'], inputTokensEstimate: number): Ranking
+}
+
+/** Sellers tried for one request. */
+const ATTEMPTS_MAX = 3
+/** A request is not held up longer than this by looking for sellers, in ms. */
+const DISCOVERY_MS = 1_800
+/** Connecting to a seller and reconciling its account, in ms. */
+const REACH_MS = 5_000
+/** How long an order may wait to be started, in ms. */
+const ORDER_LIFETIME_MS = 60_000
+/** The input that may be billed: this many times the estimate and an allowance for templates. */
+const INPUT_MAX_FACTOR = 2
+const INPUT_MAX_ALLOWANCE = 512
+/** With fewer tokens a rate says nothing. */
+const RATE_TOKENS_MIN = 20
+
+export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptions): Buyer {
+  const { ledger, offers, reputation } = dependencies
+
+  const roomWith = ({ advert }: ListedOffer): { credit: bigint; spend: bigint | undefined } =>
+    ledger.purchaseRoom(advert.value.seller, {
+      spendLimit: options.spendLimit,
+      strangerCredit: advert.value.strangerCredit,
+    })
+
+  const rankFor = (model: string, need: Need): Ranking =>
+    selectSellers(offers.offersOf(model), need, roomWith, (peer) => reputation.of(peer))
+
+  return {
+    name: 'network',
+    rank: (model, dialect, inputTokensEstimate) =>
+      rankFor(model, {
+        dialect,
+        inputTokensEstimate,
+        inputTokensMax: inputTokensEstimate * INPUT_MAX_FACTOR + INPUT_MAX_ALLOWANCE,
+        outputTokensWanted: options.outputTokensDefault,
+      }),
+    send(request, sink) {
+      const purchase = new Purchase(dependencies, options, rankFor, request, sink)
+      void purchase.run()
+      return purchase
+    },
+  }
+}
+
+class Purchase implements Exchange {
+  readonly #dependencies: BuyerDependencies
+  readonly #options: BuyerOptions
+  readonly #rankFor: (model: string, need: Need) => Ranking
+  readonly #request: ModelRequest
+  readonly #sink: AnswerSink
+  readonly #startedAtMs: number
+  readonly #stopped = new AbortController()
+  #attempt: Attempt | undefined
+  #attempts = 0
+
+  constructor(
+    dependencies: BuyerDependencies,
+    options: BuyerOptions,
+    rankFor: (model: string, need: Need) => Ranking,
+    request: ModelRequest,
+    sink: AnswerSink,
+  ) {
+    this.#dependencies = dependencies
+    this.#options = options
+    this.#rankFor = rankFor
+    this.#request = request
+    this.#sink = sink
+    this.#startedAtMs = dependencies.clock.monotonicMs()
+  }
+
+  resume(): void {
+    this.#attempt?.resume()
+  }
+
+  abort(error: TokError): void {
+    this.#stopped.abort(error)
+    this.#attempt?.abort(error)
+  }
+
+  /** Buys the answer, from one seller after the other until one begins to answer. Never rejects. */
+  async run(): Promise<void> {
+    const failures: PassedOver[] = []
+    try {
+      const need = this.#need()
+      const ranking = await this.#findSellers(need)
+      failures.push(...ranking.passedOver)
+      const candidates = ranking.candidates.slice(0, ATTEMPTS_MAX)
+      for (const [index, candidate] of candidates.entries()) {
+        this.#stopped.signal.throwIfAborted()
+        const error = await this.#buyFrom(candidate, need, index === candidates.length - 1)
+        if (error === undefined) return
+        failures.push({ peer: candidate.peer, reason: error.message })
+      }
+      throw new TokError('no_offer', { model: this.#request.model, detail: describe(failures) })
+    } catch (thrown) {
+      const error = toTokError(thrown)
+      this.#sink.onFailure(error)
+      await this.#recordFailure(error)
+    }
+  }
+
+  #need(): Need {
+    const { body, endpoint, dialect } = this.#request
+    const inputTokensEstimate = estimateInputTokens(body)
+    const wanted = skimRequest(body).maxOutputTokens ?? this.#options.outputTokensDefault
+    return {
+      dialect,
+      inputTokensEstimate,
+      inputTokensMax: inputTokensEstimate * INPUT_MAX_FACTOR + INPUT_MAX_ALLOWANCE,
+      outputTokensWanted: endpoint === 'embeddings' ? 0 : wanted,
+    }
+  }
+
+  /** Known offers if there are any; otherwise what a short search finds. */
+  async #findSellers(need: Need): Promise<Ranking> {
+    const { model } = this.#request
+    const known = this.#rankFor(model, need)
+    if (known.candidates.length > 0) return known
+    const limit = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(DISCOVERY_MS)])
+    await this.#dependencies.tracker.lookUp(model, limit)
+    return this.#rankFor(model, need)
+  }
+
+  /** Undefined if the request is answered, well or not; the reason if another seller may be tried. */
+  async #buyFrom(candidate: Candidate, need: Need, isLastSeller: boolean): Promise<TokError | undefined> {
+    const { ledger, network, settler, reputation, clock, logger } = this.#dependencies
+    const { peer } = candidate
+    const startedAtMs = clock.monotonicMs()
+    this.#attempts += 1
+    let order: Signed<Order> | undefined
+    let outcome: AttemptOutcome
+    try {
+      const limit = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(REACH_MS)])
+      await settler.reconciled(peer, limit)
+      const salt = this.#dependencies.random(16)
+      order = this.#orderFor(candidate, need, salt)
+      await ledger.openPurchase(order, {
+        spendLimit: this.#options.spendLimit,
+        strangerCredit: candidate.advert.value.strangerCredit,
+      })
+      const channel = await network.openCall(peer, limit)
+      logger.info(
+        { requestId: this.#request.requestId, peer, model: candidate.offer.model, reason: candidate.reason },
+        'seller chosen',
+      )
+      const model = this.#requestFor(candidate)
+      this.#attempt = new Attempt({ ledger, clock }, channel, { order, model, salt, isLastSeller }, this.#sink)
+      if (this.#stopped.signal.aborted) this.#attempt.abort(toTokError(this.#stopped.signal.reason))
+      outcome = await this.#attempt.outcome
+    } catch (thrown) {
+      const error = toTokError(this.#stopped.signal.aborted ? this.#stopped.signal.reason : thrown)
+      outcome = { ...NOTHING_CAME, error }
+    }
+    this.#attempt = undefined
+    const { error } = outcome
+    if (error === undefined || isSellersFault(error)) {
+      reputation.note(peer, { succeeded: error === undefined, ...speedOf(outcome, clock.monotonicMs() - startedAtMs) })
+    }
+    await this.#close(candidate, order, outcome)
+    if (error !== undefined) {
+      logger.warn(
+        { requestId: this.#request.requestId, peer, code: error.code, reason: error.message },
+        'a purchase failed',
+      )
+    }
+    if (this.#stopped.signal.aborted && !outcome.isAnswered) throw toTokError(this.#stopped.signal.reason)
+    return outcome.isAnswered ? undefined : error
+  }
+
+  #orderFor({ advert, offer, outputTokensMax, amountMax }: Candidate, need: Need, salt: Uint8Array): Signed<Order> {
+    const { ledger, clock, random } = this.#dependencies
+    const { query, body, dialect } = this.#requestFor({ offer })
+    const endpoint = ORDER_ENDPOINTS.find((each) => each === this.#request.endpoint)
+    if (endpoint === undefined) {
+      throw new TokError('endpoint_unsupported', { target: 'the network', endpoint: this.#request.endpoint })
+    }
+    const nowMs = clock.nowMs()
+    return seal(
+      ORDER,
+      {
+        type: DOMAINS.order,
+        network: ledger.network,
+        asset: ledger.asset,
+        buyer: ledger.key.publicKey,
+        seller: advert.value.seller,
+        nonce: random(16),
+        issuedAtMs: nowMs,
+        expiresAtMs: nowMs + ORDER_LIFETIME_MS,
+        advert: advert.id,
+        model: offer.model,
+        endpoint,
+        dialect,
+        prices: offer.prices,
+        windowTokens: offer.windowTokens,
+        hiddenOutputTokensMax: offer.hiddenOutputTokensMax,
+        inputTokensEstimate: need.inputTokensEstimate,
+        inputTokensMax: need.inputTokensMax,
+        outputTokensMax,
+        amountMax,
+        requestCommitment: commitToRequest(salt, query, body),
+      },
+      ledger.key,
+    )
+  }
+
+  /** The request as this seller gets it. */
+  #requestFor({ offer }: { readonly offer: ListedOffer['offer'] }): ModelRequest {
+    return { ...this.#request, model: offer.model }
+  }
+
+  /** Seals the purchase in the ledger, with its line in the journal, and asks for the statement. */
+  async #close(candidate: Candidate, order: Signed<Order> | undefined, outcome: AttemptOutcome): Promise<void> {
+    const { ledger, settler, logger } = this.#dependencies
+    if (order === undefined) return
+    const line = this.#line(candidate, order, outcome)
+    try {
+      await ledger.closePurchase(order.id, outcome.receipt, line, { isAnswered: outcome.isAnswered })
+    } catch (thrown) {
+      const error = toTokError(thrown)
+      if (error.code !== 'record_not_found') {
+        logger.error({ requestId: this.#request.requestId, code: error.code, reason: error.message }, 'not recorded')
+      }
+    }
+    settler.settleSoon(candidate.peer)
+  }
+
+  #line(candidate: Candidate, order: Signed<Order>, outcome: AttemptOutcome): InferenceRecord {
+    const { receipt, delivery, error } = outcome
+    const reported = delivery?.meter.usage
+    const isReported = reported?.inputTokens !== undefined || reported?.outputTokens !== undefined
+    return {
+      ...this.#lineHead(),
+      servedModel: fitting(delivery?.meter.model),
+      target: candidate.peer,
+      counterparty: order.value.seller,
+      order: order.id,
+      receipt: receipt?.id,
+      status: statusOf(error),
+      httpStatus: outcome.httpStatus,
+      error: error?.code,
+      ...(isReported ? reported : { outputTokens: delivery?.outputTokens }),
+      tokenSource: isReported ? 'provider' : delivery === undefined ? 'absent' : 'counted',
+      firstByteMs: outcome.firstPartMs === undefined ? undefined : Math.round(outcome.firstPartMs),
+    }
+  }
+
+  #lineHead(): Omit<InferenceRecord, 'status' | 'tokenSource'> {
+    const { requestId, endpoint, dialect, stream, requestedModel, model } = this.#request
+    return {
+      requestId,
+      direction: 'bought',
+      endpoint,
+      dialect,
+      stream: stream ? 'yes' : 'no',
+      requestedModel,
+      resolvedModel: model,
+      durationMs: Math.round(this.#dependencies.clock.monotonicMs() - this.#startedAtMs),
+      retries: Math.max(0, this.#attempts - 1),
+    }
+  }
+
+  async #recordFailure(error: TokError): Promise<void> {
+    const { ledger, logger } = this.#dependencies
+    try {
+      await ledger.recordInference({
+        ...this.#lineHead(),
+        status: statusOf(error),
+        httpStatus: error.status,
+        error: error.code,
+        tokenSource: 'absent',
+      })
+    } catch (thrown) {
+      logger.error({ requestId: this.#request.requestId, reason: toTokError(thrown).message }, 'not recorded')
+    }
+  }
+}
+
+const NOTHING_CAME: AttemptOutcome = {
+  isAnswered: false,
+  error: undefined,
+  receipt: undefined,
+  delivery: undefined,
+  httpStatus: undefined,
+  firstPartMs: undefined,
+}
+
+function statusOf(error: TokError | undefined): InferenceRecord['status'] {
+  if (error === undefined || error.code === 'receipt_disputed') return 'completed'
+  if (error.code === 'order_maximum_reached') return 'truncated'
+  return error.code === 'client_left' || error.code === 'node_stopping' ? 'aborted' : 'failed'
+}
+
+/** True for what speaks against the seller; a limit of this node, or a client that left, does not. */
+function isSellersFault(error: TokError): boolean {
+  return error.owner === 'seller' || error.owner === 'network' || error.owner === 'provider'
+}
+
+function speedOf(
+  { firstPartMs, delivery }: AttemptOutcome,
+  durationMs: number,
+): { firstPartMs: number | undefined; tokensPerSecond: number | undefined } {
+  const tokens = delivery?.outputTokens ?? 0
+  const isTelling = firstPartMs !== undefined && tokens >= RATE_TOKENS_MIN && durationMs > firstPartMs
+  return { firstPartMs, tokensPerSecond: isTelling ? (tokens * 1_000) / (durationMs - firstPartMs) : undefined }
+}
+
+function describe(failures: readonly PassedOver[]): string {
+  if (failures.length === 0) return 'no seller of it is known'
+  return failures
+    .slice(0, 5)
+    .map(({ peer, reason }) => `${peer.slice(-8)}: ${reason}`)
+    .join('; ')
+}
+
+/** A provider's own word for the model, unless it is longer than any record may hold. */
+function fitting(model: string | undefined): string | undefined {
+  return model !== undefined && Buffer.byteLength(model) <= LIMITS.modelNameBytes ? model : undefined
+}

@@ -1,0 +1,240 @@
+/**
+ * The buyer's side of the account exchange: bring both views of an account together, then answer what the seller proposes.
+ * The buyer opens every exchange; after each call, on each connection, and now and then. Source: protocols/account/v1.md.
+ */
+import type { Logger } from 'pino'
+import { equalBytes } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { TokError, toTokError } from '../base/errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Frame, FrameStream, Network } from '../network/network.ts'
+import {
+  countersignatureShape,
+  evidenceShape,
+  helloShape,
+  proposalShape,
+  statementsFrameShape,
+  type Account,
+  type Hello,
+} from '../wire/account.ts'
+import { encodeEnvelope } from '../wire/envelope.ts'
+import { keyOfPeer } from '../wire/identity.ts'
+import { FRAMES, LIMITS, TIMEOUTS } from '../wire/registry.ts'
+import { decodeBody, encodeBody } from '../wire/shape.ts'
+
+/** Keeps the accounts with sellers reconciled and settled. */
+export interface Settler {
+  /**
+   * Resolves once the account with `peer` was compared on the present connection, at once if it was (R9).
+   * @throws TokError `seller_unreachable`, `seller_timeout`, `account_frozen` and others of the exchange
+   */
+  reconciled(peer: string, signal: AbortSignal): Promise<void>
+  /** Asks for an exchange soon; several requests become one. Failures are tried again while calls are unsettled. */
+  settleSoon(peer: string): void
+  /** The connection is gone: nothing is signed for the account before the next exchange. */
+  forgetConnection(peer: string): void
+  /** Ends waiting exchanges; running ones end with the network. */
+  stop(): void
+}
+
+/** Calls that end together are settled together. */
+const COALESCE_MS = 50
+const RETRY_FIRST_MS = 1_000
+const RETRY_MAX_MS = 60_000
+/** Frames of one exchange: statements, evidence and proposals of the fullest account, several times over. */
+const FRAMES_PER_EXCHANGE = 4_096
+
+interface Dependencies {
+  readonly ledger: Ledger
+  readonly network: Network
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export function createSettler(dependencies: Dependencies): Settler {
+  const { ledger, network, clock, logger } = dependencies
+  /** One exchange at a time with a peer. */
+  const running = new Map<string, Promise<void>>()
+  const reconciledPeers = new Set<string>()
+  const waiting = new Map<string, () => void>()
+  const retryMs = new Map<string, number>()
+  let isStopped = false
+
+  const accountWith = (peer: string): Account => {
+    const seller = keyOfPeer(peer)
+    if (seller === undefined)
+      throw new TokError('seller_unreachable', { peer, reason: 'its peer ID is no Ed25519 key' })
+    return { network: ledger.network, asset: ledger.asset, buyer: ledger.key.publicKey, seller }
+  }
+
+  const exchange = (peer: string): Promise<void> => {
+    const before = running.get(peer)
+    if (before !== undefined) return before
+    const after = runExchange(dependencies, peer, accountWith(peer), () => reconciledPeers.add(peer)).finally(() =>
+      running.delete(peer),
+    )
+    running.set(peer, after)
+    return after
+  }
+
+  const schedule = (peer: string, delayMs: number): void => {
+    if (isStopped || waiting.has(peer)) return
+    waiting.set(
+      peer,
+      clock.after(delayMs, () => {
+        waiting.delete(peer)
+        void settle(peer)
+      }),
+    )
+  }
+
+  const settle = async (peer: string): Promise<void> => {
+    try {
+      await running.get(peer)?.catch(() => undefined) // what it began with is older than this request
+      await exchange(peer)
+      retryMs.delete(peer)
+    } catch (thrown) {
+      const error = toTokError(thrown)
+      const view = ledger.accountView('buyer', accountWith(peer).seller)
+      if (view.unsettled === 0n || view.frozen !== undefined || isStopped) return
+      const delayMs = retryMs.get(peer) ?? RETRY_FIRST_MS
+      retryMs.set(peer, Math.min(delayMs * 2, RETRY_MAX_MS))
+      logger.debug({ peer, code: error.code, reason: error.message, delayMs }, 'settling waits for the seller')
+      if (network.isConnected(peer)) schedule(peer, delayMs)
+    }
+  }
+
+  return {
+    async reconciled(peer, signal) {
+      if (reconciledPeers.has(peer)) return
+      await Promise.race([exchange(peer), rejectionOf(signal)])
+    },
+    settleSoon: (peer) => schedule(peer, COALESCE_MS),
+    forgetConnection(peer) {
+      reconciledPeers.delete(peer)
+      const seller = keyOfPeer(peer)
+      if (seller !== undefined) ledger.setReconciled(accountWith(peer), false)
+    },
+    stop() {
+      isStopped = true
+      for (const cancel of waiting.values()) cancel()
+      waiting.clear()
+    },
+  }
+}
+
+async function runExchange(
+  { ledger, network, logger }: Dependencies,
+  peer: string,
+  account: Account,
+  onReconciled: () => void,
+): Promise<void> {
+  const opened = AbortSignal.timeout(TIMEOUTS.openMs + TIMEOUTS.dialMs)
+  const stream = await network.openAccountStream(peer, opened)
+  let framesLeft = FRAMES_PER_EXCHANGE
+  const next = async (): Promise<Frame> => {
+    framesLeft -= 1
+    if (framesLeft < 0) throw new TokError('seller_misbehaved', { peer, reason: 'an account exchange without end' })
+    const frame = await readFrame(stream, peer)
+    if (frame === undefined) throw new TokError('seller_misbehaved', { peer, reason: 'it ended the exchange early' })
+    return frame
+  }
+  try {
+    const mine = ledger.hello(account)
+    await stream.write(FRAMES.hello, encodeBody(helloShape, mine))
+    const theirs = readHello(await next(), peer, ledger.network, account)
+    await bringTogether(stream, theirs, mine)
+    for (const evidence of ledger.evidenceFor(account, theirs)) {
+      await stream.write(FRAMES.evidence, encodeBody(evidenceShape, evidence))
+    }
+    await stream.write(FRAMES.done, new Uint8Array())
+    for (let frame = await next(); frame.type !== FRAMES.done; frame = await next()) {
+      expect(frame, FRAMES.evidence, peer)
+      await ledger.adoptEvidence(account, decodeBody(evidenceShape, frame.payload, 'evidence'))
+    }
+    ledger.setReconciled(account, true)
+    onReconciled()
+    for (let frame = await next(); frame.type !== FRAMES.done; frame = await next()) {
+      expect(frame, FRAMES.proposal, peer)
+      const answer = await ledger.answerProposal(account, decodeBody(proposalShape, frame.payload, 'proposal'))
+      if ('rejection' in answer) {
+        logger.warn({ peer }, 'a statement of the seller was rejected')
+        await stream.write(FRAMES.rejection, encodeEnvelope(answer.rejection))
+      } else {
+        const { statement, countersignature: signature } = answer
+        await stream.write(FRAMES.countersignature, encodeBody(countersignatureShape, { statement, signature }))
+      }
+    }
+    await stream.close()
+  } catch (thrown) {
+    const error = toTokError(thrown)
+    stream.abort(error)
+    throw error
+  }
+
+  /** Sends the statements the other side lacks, takes those this side lacks, and freezes the account at a fork. */
+  async function bringTogether(on: FrameStream, theirs: Hello, mine: Hello): Promise<void> {
+    const isFork =
+      theirs.sequence === mine.sequence &&
+      mine.head !== undefined &&
+      (theirs.head === undefined || !equalBytes(theirs.head, mine.head))
+    for (let from = isFork ? mine.sequence - 1 : theirs.sequence; from < mine.sequence;) {
+      const statements = await ledger.statementsAfter(account, from)
+      await on.write(FRAMES.statements, encodeBody(statementsFrameShape, { statements }))
+      from += statements.length
+    }
+    for (let from = isFork ? mine.sequence - 1 : mine.sequence; from < theirs.sequence;) {
+      const frame = await next()
+      expect(frame, FRAMES.statements, peer)
+      const { statements } = decodeBody(statementsFrameShape, frame.payload, 'statements')
+      if (statements.length === 0) throw new TokError('seller_misbehaved', { peer, reason: 'statements are missing' })
+      if (isFork) {
+        const own = await ledger.statementsAfter(account, from)
+        await ledger.freeze(account, 'both sides hold different statements at one sequence', [...own, ...statements])
+        throw new TokError('account_forked', { sequence: mine.sequence })
+      }
+      await ledger.appendStatements(account, statements)
+      from += statements.length
+    }
+  }
+}
+
+async function readFrame(stream: FrameStream, peer: string): Promise<Frame | undefined> {
+  const timeout = AbortSignal.timeout(TIMEOUTS.accountMs)
+  try {
+    return await stream.read(timeout)
+  } catch (thrown) {
+    if (!timeout.aborted) throw thrown
+    const details = { peer, awaited: 'nothing on the account', timeoutMs: TIMEOUTS.accountMs }
+    throw new TokError('seller_timeout', details, { cause: thrown })
+  }
+}
+
+function readHello(frame: Frame, peer: string, network: string, account: Account): Hello {
+  expect(frame, FRAMES.hello, peer)
+  const hello = decodeBody(helloShape, frame.payload, 'hello')
+  const isSame =
+    equalBytes(hello.account.buyer, account.buyer) &&
+    equalBytes(hello.account.seller, account.seller) &&
+    hello.account.network === network &&
+    hello.account.asset === account.asset
+  if (!isSame) throw new TokError('seller_misbehaved', { peer, reason: 'its HELLO is of another account' })
+  if (hello.calls.length > LIMITS.helloCalls)
+    throw new TokError('limit_exceeded', { limit: LIMITS.helloCalls, what: 'calls' })
+  return hello
+}
+
+function expect(frame: Frame, type: number, peer: string): void {
+  if (frame.type === type) return
+  throw new TokError('seller_misbehaved', {
+    peer,
+    reason: `frame 0x${frame.type.toString(16)} where 0x${type.toString(16)} stands`,
+  })
+}
+
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}

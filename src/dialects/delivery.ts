@@ -1,0 +1,46 @@
+/**
+ * The running count of a call: how many output tokens the bytes of an answer stand for so far. Buyer and seller run it over the
+ * same bytes and reach the same number. Source: protocols/inference/v1.md, "Running count".
+ */
+import { createAnswerMeter, TEXT_BYTES_PER_TOKEN, type AnswerMeter } from './answer-meter.ts'
+import type { Endpoint } from './dialect.ts'
+import type { AnswerHead } from './exchange.ts'
+
+/** Counts one answer as it is delivered. */
+export interface Delivery {
+  readonly meter: AnswerMeter
+  /** Output tokens delivered so far, never above the order's maximum. */
+  readonly outputTokens: number
+  push(bytes: Uint8Array): void
+  end(): void
+}
+
+/**
+ * The rule: an event stream counts a token for every 4 bytes of generated text, rounded up; a whole answer, whose text is only
+ * known at its end, one for every 4 bytes of its body, rounded up; an answer whose status is 400 or more counts none; no count
+ * exceeds `outputTokensMax`.
+ */
+export function createDelivery(endpoint: Endpoint, head: AnswerHead, outputTokensMax: number): Delivery {
+  const isStream = isEventStream(head)
+  const isError = head.status >= 400
+  const meter = createAnswerMeter(endpoint, isStream)
+  let bytes = 0
+  return {
+    meter,
+    get outputTokens() {
+      if (isError) return 0
+      const counted = isStream ? meter.countedOutputTokens : Math.ceil(bytes / TEXT_BYTES_PER_TOKEN)
+      return Math.min(counted, outputTokensMax)
+    },
+    push(content) {
+      bytes += content.length
+      meter.push(content)
+    },
+    end: () => meter.end(),
+  }
+}
+
+/** True if an answer with this head comes as server-sent events. */
+export function isEventStream(head: AnswerHead): boolean {
+  return (head.headers['content-type'] ?? '').toLowerCase().startsWith('text/event-stream')
+}

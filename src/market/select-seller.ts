@@ -1,0 +1,125 @@
+/**
+ * Which seller to buy from. Pure: offers, needs and what was seen of the sellers in; a ranking with reasons out.
+ */
+import { formatAmount } from '../base/amount.ts'
+import type { Offer } from '../wire/advert.ts'
+import { affordableOutputTokens, maximumPrice } from '../wire/pricing.ts'
+import type { ListedOffer } from './offer-book.ts'
+import type { SellerRecord } from './reputation.ts'
+
+/** What the request needs. */
+export interface Need {
+  readonly dialect: Offer['dialects'][number]
+  /** The buyer's estimate. */
+  readonly inputTokensEstimate: number
+  /** The most input tokens that may be billed. */
+  readonly inputTokensMax: number
+  /** The most output tokens the client asked for, or the buyer's default. 0 for an endpoint without output. */
+  readonly outputTokensWanted: number
+}
+
+/** What this node may use with one seller, in micros. */
+export interface Room {
+  readonly credit: bigint
+  readonly spend: bigint | undefined
+}
+
+export interface Candidate extends ListedOffer {
+  /** From 0 to 1. */
+  readonly score: number
+  /** The maximum the order will state: what was wanted, or what the room pays for. */
+  readonly outputTokensMax: number
+  readonly amountMax: bigint
+  /** Why it stands where it stands, for people. */
+  readonly reason: string
+}
+
+/** A seller that was passed over, and why. */
+export interface PassedOver {
+  readonly peer: string
+  readonly reason: string
+}
+
+/** With less output than this paid for, an answer is not worth starting, unless less was wanted. */
+const OUTPUT_TOKENS_MIN = 256
+/** Output that a typical answer has: for comparing prices. */
+const OUTPUT_TOKENS_TYPICAL = 500
+/** What an unknown first part counts as, in ms. */
+const FIRST_PART_UNKNOWN_MS = 1_500
+const FIRST_PART_SCALE_MS = 1_500
+
+const WEIGHTS = { price: 0.5, reliability: 0.35, speed: 0.15 } as const
+
+/**
+ * Ranks the offers that can take the request, best first: price against the cheapest, reliability and time to the first part as
+ * this node saw them itself. Equal scores rank by peer ID, so that the same facts always give the same order.
+ */
+export function selectSellers(
+  offers: readonly ListedOffer[],
+  need: Need,
+  roomWith: (offer: ListedOffer) => Room,
+  recordOf: (peer: string) => SellerRecord,
+): { readonly candidates: readonly Candidate[]; readonly passedOver: readonly PassedOver[] } {
+  const passedOver: PassedOver[] = []
+  const fitting: (ListedOffer & { outputTokensMax: number; amountMax: bigint; typicalPrice: bigint })[] = []
+  for (const listed of offers) {
+    const room = roomWith(listed)
+    const outputTokensMax = outputRoom(listed, need, room)
+    const amountMax = maximumPrice(need.inputTokensMax, outputTokensMax, listed.offer.prices)
+    const isTooDear =
+      amountMax > budgetOf(room) || outputTokensMax < Math.min(OUTPUT_TOKENS_MIN, need.outputTokensWanted)
+    const obstacle = obstacleOf(listed, need, recordOf(listed.peer), isTooDear)
+    if (obstacle !== undefined) passedOver.push({ peer: listed.peer, reason: obstacle })
+    else fitting.push({ ...listed, outputTokensMax, amountMax, typicalPrice: typicalPriceOf(listed, need) })
+  }
+  const cheapest = fitting.reduce<bigint | undefined>(
+    (least, { typicalPrice }) => (least === undefined || typicalPrice < least ? typicalPrice : least),
+    undefined,
+  )
+  const candidates = fitting.map(({ typicalPrice, ...listed }) => {
+    const record = recordOf(listed.peer)
+    const price = typicalPrice === 0n ? 1 : Number(cheapest ?? 0n) / Number(typicalPrice)
+    const reliability = (record.succeeded + 1) / (record.succeeded + record.failed + 1.5)
+    const speed = FIRST_PART_SCALE_MS / (FIRST_PART_SCALE_MS + (record.firstPartMs ?? FIRST_PART_UNKNOWN_MS))
+    const score = WEIGHTS.price * price + WEIGHTS.reliability * Math.min(1, reliability) + WEIGHTS.speed * speed
+    return {
+      ...listed,
+      score,
+      reason: reasonFor(listed, record, typicalPrice === cheapest),
+    }
+  })
+  candidates.sort((one, other) => other.score - one.score || (one.peer < other.peer ? -1 : 1))
+  return { candidates, passedOver }
+}
+
+function outputRoom({ offer }: ListedOffer, need: Need, room: Room): number {
+  return Math.min(need.outputTokensWanted, affordableOutputTokens(budgetOf(room), need.inputTokensMax, offer.prices))
+}
+
+function budgetOf({ credit, spend }: Room): bigint {
+  return spend !== undefined && spend < credit ? spend : credit
+}
+
+function obstacleOf({ offer }: ListedOffer, need: Need, record: SellerRecord, isTooDear: boolean): string | undefined {
+  if (!offer.dialects.includes(need.dialect)) return `serves ${offer.dialects.join(', ')}, not ${need.dialect}`
+  const { contextTokens } = offer
+  if (contextTokens !== undefined && need.inputTokensEstimate > contextTokens) {
+    return `its context is ${contextTokens} tokens, the request has about ${need.inputTokensEstimate}`
+  }
+  if (record.restsForMs > 0) return `failed lately, rests for ${Math.ceil(record.restsForMs / 1_000)} s`
+  return isTooDear ? 'the credit line or the spending limit does not pay for an answer' : undefined
+}
+
+function typicalPriceOf({ offer }: ListedOffer, need: Need): bigint {
+  return maximumPrice(need.inputTokensEstimate, Math.min(need.outputTokensWanted, OUTPUT_TOKENS_TYPICAL), offer.prices)
+}
+
+function reasonFor({ offer }: ListedOffer, record: SellerRecord, isCheapest: boolean): string {
+  const calls = record.succeeded + record.failed
+  const facts = [
+    `${formatAmount(offer.prices.input)}/${formatAmount(offer.prices.output)} per Mtok${isCheapest ? ', cheapest' : ''}`,
+    calls === 0 ? 'no history' : `${record.succeeded} of ${calls} calls good`,
+  ]
+  if (record.firstPartMs !== undefined) facts.push(`first part after ${Math.round(record.firstPartMs)} ms`)
+  return facts.join('; ')
+}

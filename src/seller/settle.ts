@@ -1,0 +1,147 @@
+/**
+ * The seller's side of the account exchange: bring both views of an account together, then propose statements until nothing is
+ * left to settle. Source: protocols/account/v1.md.
+ */
+import type { Logger } from 'pino'
+import { equalBytes } from '../base/bytes.ts'
+import { TokError, toTokError } from '../base/errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Frame, FrameStream } from '../network/network.ts'
+import {
+  countersignatureShape,
+  evidenceShape,
+  helloShape,
+  proposalShape,
+  statementsFrameShape,
+  type Account,
+  type Hello,
+} from '../wire/account.ts'
+import { decodeEnvelope } from '../wire/envelope.ts'
+import { keyOfPeer } from '../wire/identity.ts'
+import { FRAMES, TIMEOUTS } from '../wire/registry.ts'
+import { decodeBody, encodeBody } from '../wire/shape.ts'
+
+/** Frames of one exchange, as the buyer counts them. */
+const FRAMES_PER_EXCHANGE = 4_096
+
+interface Dependencies {
+  readonly ledger: Ledger
+  readonly logger: Logger
+  /** The credit limit the next statement states, in micros. */
+  readonly creditLimitOf: (buyer: Uint8Array) => bigint
+}
+
+/**
+ * Answers one exchange of a buyer. Exchanges of one account go one after the other: `answerExchange` of `createAnswerer`.
+ * @throws TokError when the exchange breaks off; nothing half-done stands in the ledger then
+ */
+async function answerExchange(dependencies: Dependencies, stream: FrameStream): Promise<void> {
+  const { ledger, logger, creditLimitOf } = dependencies
+  const buyer = keyOfPeer(stream.peer)
+  if (buyer === undefined) throw new TokError('signature_invalid', { what: 'peer ID' })
+  const account: Account = { network: ledger.network, asset: ledger.asset, buyer, seller: ledger.key.publicKey }
+  let framesLeft = FRAMES_PER_EXCHANGE
+  const next = async (type: number): Promise<Frame> => {
+    framesLeft -= 1
+    if (framesLeft < 0)
+      throw new TokError('limit_exceeded', { limit: FRAMES_PER_EXCHANGE, what: 'frames in an exchange' })
+    const frame = await stream.read(AbortSignal.timeout(TIMEOUTS.accountMs))
+    if (frame === undefined) throw new TokError('frame_malformed', { reason: 'the exchange ended early' })
+    if (frame.type === type || (frame.type === FRAMES.done && type === FRAMES.evidence)) return frame
+    throw new TokError('frame_malformed', { reason: `frame 0x${frame.type.toString(16)} is out of turn` })
+  }
+
+  const theirs = decodeBody(helloShape, (await next(FRAMES.hello)).payload, 'hello')
+  const { network, asset } = theirs.account
+  const isOurs =
+    network === account.network &&
+    asset === account.asset &&
+    equalBytes(theirs.account.buyer, buyer) &&
+    equalBytes(theirs.account.seller, account.seller)
+  if (!isOurs) throw new TokError('network_mismatch', { network })
+  const mine = ledger.hello(account)
+  await stream.write(FRAMES.hello, encodeBody(helloShape, mine))
+  await bringTogether(theirs, mine)
+
+  for (let frame = await next(FRAMES.evidence); frame.type !== FRAMES.done; frame = await next(FRAMES.evidence)) {
+    await ledger.adoptEvidence(account, decodeBody(evidenceShape, frame.payload, 'evidence'))
+  }
+  for (const evidence of ledger.evidenceFor(account, theirs)) {
+    await stream.write(FRAMES.evidence, encodeBody(evidenceShape, evidence))
+  }
+  await stream.write(FRAMES.done, new Uint8Array())
+  ledger.setReconciled(account, true)
+
+  for (;;) {
+    const proposal = await ledger.propose(account, creditLimitOf(buyer))
+    if (proposal === undefined) break
+    await stream.write(FRAMES.proposal, encodeBody(proposalShape, proposal))
+    const answer = await readAnswer()
+    if (answer.type === FRAMES.countersignature) {
+      const countersignature = decodeBody(countersignatureShape, answer.payload, 'countersignature')
+      await ledger.applyCountersignature(account, countersignature)
+    } else {
+      const rejection = await ledger.applyRejection(account, decodeEnvelope(answer.payload, 'rejection'))
+      logger.warn({ peer: stream.peer, reason: rejection.value.reason }, 'the buyer rejected a statement')
+    }
+  }
+  await stream.write(FRAMES.done, new Uint8Array())
+  await stream.close()
+
+  async function readAnswer(): Promise<Frame> {
+    const frame = await stream.read(AbortSignal.timeout(TIMEOUTS.accountMs))
+    if (frame?.type === FRAMES.countersignature || frame?.type === FRAMES.rejection) return frame
+    throw new TokError('frame_malformed', { reason: 'a proposal is answered by neither signature nor rejection' })
+  }
+
+  /** Mirrors the buyer: it sends first what this side lacks, then takes what it lacks. */
+  async function bringTogether(buyers: Hello, own: Hello): Promise<void> {
+    const isFork =
+      buyers.sequence === own.sequence &&
+      own.head !== undefined &&
+      (buyers.head === undefined || !equalBytes(buyers.head, own.head))
+    const start = own.sequence
+    for (let from = isFork ? start - 1 : start; from < buyers.sequence;) {
+      const { statements } = decodeBody(statementsFrameShape, (await next(FRAMES.statements)).payload, 'statements')
+      if (statements.length === 0) throw new TokError('frame_malformed', { reason: 'statements are missing' })
+      if (isFork) {
+        const kept = await ledger.statementsAfter(account, from)
+        await stream.write(FRAMES.statements, encodeBody(statementsFrameShape, { statements: kept }))
+        await ledger.freeze(account, 'both sides hold different statements at one sequence', [...kept, ...statements])
+        throw new TokError('account_forked', { sequence: start })
+      }
+      await ledger.appendStatements(account, statements)
+      from += statements.length
+    }
+    for (let from = buyers.sequence; from < start;) {
+      const statements = await ledger.statementsAfter(account, from)
+      await stream.write(FRAMES.statements, encodeBody(statementsFrameShape, { statements }))
+      from += statements.length
+    }
+  }
+}
+
+/** Answers account exchanges, those of one buyer one after the other. */
+export function createSettlementAnswerer(dependencies: Dependencies): (stream: FrameStream) => Promise<void> {
+  const lasts = new Map<string, Promise<unknown>>()
+  return async (stream) => {
+    const before = lasts.get(stream.peer) ?? Promise.resolve()
+    const mine = before.then(
+      () => answerExchange(dependencies, stream),
+      () => answerExchange(dependencies, stream),
+    )
+    lasts.set(stream.peer, mine)
+    try {
+      await mine
+    } catch (thrown) {
+      const error = toTokError(thrown)
+      stream.abort(error)
+      dependencies.logger.debug(
+        { peer: stream.peer, code: error.code, reason: error.message },
+        'an account exchange broke off',
+      )
+    } finally {
+      if (lasts.get(stream.peer) === mine) lasts.delete(stream.peer)
+    }
+  }
+}
