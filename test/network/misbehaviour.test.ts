@@ -98,6 +98,25 @@ test('a seller that opens calls on a stream of the buyer loses it', async () => 
   expect(call.closed!.error).toMatchObject({ code: 'frame_malformed' })
 })
 
+test('a buyer keeps four idle streams to a seller and ends the others', async () => {
+  const peer = await rawPeer({ listen: true })
+  const accepted: RawStream[] = []
+  await peer.node.handle(inference, (stream) => {
+    accepted.push(recordStream(stream))
+    stream.addEventListener('remoteCloseWrite', () => void stream.close())
+  })
+  const buyer = await hosts.start({ callsPerStream: 1 })
+  const seller = await buyer.connect(String(peer.node.getMultiaddrs()[0]), within(5_000))
+  const calls = await Promise.all(Array.from({ length: 10 }, () => buyer.openCall(seller, within(5_000))))
+  await until(() => accepted.length === 10)
+  for (const call of calls) call.close()
+  await until(() => accepted.filter(({ closed }) => closed !== undefined).length === 6)
+  const next = recordCall(await buyer.openCall(seller, within(5_000)))
+  next.channel.send(FRAMES.order, new Uint8Array(0))
+  await until(() => accepted.some(({ frames }) => frames.length === 1))
+  expect(accepted).toHaveLength(10)
+})
+
 test('frames for a call that has ended are dropped without a word', async () => {
   const { stream, sale } = await openRawCall()
   sale.channel.close()
@@ -152,6 +171,11 @@ test('one peer may hold only so many calls, over all its streams', async () => {
   expect(streams[0]!.closed).toBeUndefined()
   expect(streams[1]!.closed).toBeUndefined()
   expect(served).toHaveLength(2 * LIMITS.callsPerStream)
+  served[0]!.channel.close()
+  const again = await peer.open(addressOf(seller), inference)
+  again.send(FRAMES.order, 1)
+  await until(() => served.length === 2 * LIMITS.callsPerStream + 1)
+  expect(again.closed).toBeUndefined()
 })
 
 describe('a peer whose key is not Ed25519', () => {

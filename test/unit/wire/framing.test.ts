@@ -29,8 +29,15 @@ function codeOf(run: () => void): string | undefined {
 }
 
 describe('a frame', () => {
-  test('is length, type, call number and payload, big-endian', () => {
-    expect(toHex(encodeFrame(FRAMES.part, 0x01020304, utf8('abc')))).toBe('000000081401020304616263')
+  // The vectors of protocols/framing/v1.md.
+  test.each([
+    [FRAMES.part, 0x01020304, '616263', '000000081401020304616263'],
+    [FRAMES.credit, 1, '00040000', '00000009050000000100040000'],
+    [FRAMES.close, 7, '', '000000050600000007'],
+    [FRAMES.advertQuery, 0, '', '000000053100000000'],
+  ])('of type %i is length, type, call number and payload, big-endian', (type, call, payload, bytes) => {
+    expect(toHex(encodeFrame(type, call, fromHex(payload)))).toBe(bytes)
+    expect(decode([fromHex(bytes)])).toEqual([{ type, call, payload }])
   })
 
   test('may be empty, and is given as soon as its header is whole', () => {
