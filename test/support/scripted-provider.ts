@@ -180,22 +180,22 @@ async function write(outgoing: ServerResponse, piece: string | Uint8Array, recor
   if (bytes.length === 0) return
   const hasRoom = outgoing.write(bytes)
   recording.bytesSent += bytes.length
-  if (!hasRoom) {
-    await new Promise<void>((resolve) => {
-      outgoing.once('drain', resolve)
-      outgoing.once('close', resolve)
-    })
-  }
+  if (!hasRoom) await until(outgoing, (proceed) => outgoing.once('drain', proceed))
   await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Waits, or until the caller is gone. */
 function pause(delayMs: number, outgoing: ServerResponse): Promise<void> {
+  return until(outgoing, (proceed) => setTimeout(proceed, delayMs))
+}
+
+/** Waits for what `arrange` calls back for, or until the caller is gone. */
+function until(outgoing: ServerResponse, arrange: (proceed: () => void) => void): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, delayMs)
-    outgoing.once('close', () => {
-      clearTimeout(timer)
+    const proceed = (): void => {
+      outgoing.off('close', proceed)
       resolve()
-    })
+    }
+    outgoing.once('close', proceed)
+    arrange(proceed)
   })
 }
