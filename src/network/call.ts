@@ -19,6 +19,9 @@ const WAITING_BYTES_MAX = 2 * LIMITS.callCreditBytes
 /** Counted on top of each payload that waits, so that empty frames are bounded too. */
 const FRAME_OVERHEAD_BYTES = 64
 
+/** BODY frames that may wait for `attach`, besides the bound of their credit: a kilobyte each on average. */
+const EARLY_FRAMES_MAX = 1_024
+
 /** What a call asks of the stream that carries it. */
 export interface CallCarrier {
   readonly peer: string
@@ -206,11 +209,8 @@ export class Call implements CallChannel {
       return
     }
     if (!isCounted(type)) this.#earlyControlFrames += 1
-    if (this.#earlyControlFrames > LIMITS.callControlFrames) {
-      throw new TokError('limit_exceeded', {
-        limit: LIMITS.callControlFrames,
-        what: 'control frames of a call that wait',
-      })
+    if (this.#earlyControlFrames > LIMITS.callControlFrames || this.#early.length > EARLY_FRAMES_MAX) {
+      throw new TokError('limit_exceeded', { limit: LIMITS.callControlFrames, what: 'frames of a call that wait' })
     }
     this.#early.push({ type, payload })
   }

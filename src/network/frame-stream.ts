@@ -11,6 +11,9 @@ import { abortable } from './abortable.ts'
 import type { Frame, FrameStream } from './network.ts'
 import { createStreamWriter } from './stream-writer.ts'
 
+/** Counted on top of each payload that waits, so that empty frames are bounded too. */
+const FRAME_OVERHEAD_BYTES = 64
+
 /** Unread bytes at which the stream is paused; what is under way then is bounded by the window of yamux. */
 const UNREAD_BYTES = 262_144
 
@@ -50,7 +53,7 @@ export function createFrameStream(stream: Stream, peer: string, clock: Clock): F
   const decoder = createFrameDecoder((type, call, payload) => {
     if (call !== 0) throw new TokError('frame_malformed', { reason: `call ${call} on a stream of one exchange` })
     frames.push({ type, payload })
-    unreadBytes += payload.byteLength
+    unreadBytes += payload.byteLength + FRAME_OVERHEAD_BYTES
   })
 
   // What was read ahead while the protocol was negotiated comes after 'end', hence the look at the buffer.
@@ -115,7 +118,7 @@ export function createFrameStream(stream: Stream, peer: string, clock: Clock): F
       for (;;) {
         const frame = frames.shift()
         if (frame !== undefined) {
-          unreadBytes -= frame.payload.byteLength
+          unreadBytes -= frame.payload.byteLength + FRAME_OVERHEAD_BYTES
           if (unreadBytes < UNREAD_BYTES && stream.readStatus === 'paused') stream.resume()
           return frame
         }

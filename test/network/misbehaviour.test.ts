@@ -1,7 +1,8 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fromHex } from '../../src/base/bytes.ts'
-import type { Network } from '../../src/network/network.ts'
+import type { CallChannel, Network } from '../../src/network/network.ts'
+import { encodeFrame } from '../../src/wire/framing.ts'
 import { FRAMES, LIMITS, protocolIds } from '../../src/wire/registry.ts'
 import { addressOf, createTestHosts, recordCall, type RecordedCall, until, within } from '../support/network.ts'
 import { type RawPeer, type RawStream, recordStream, startRawPeer } from '../support/raw-peer.ts'
@@ -222,4 +223,30 @@ test('an exchange whose frames belong to a call is refused', async () => {
   stream.send(FRAMES.hello, 1)
   await until(() => stream.closed !== undefined && failures.length === 1)
   expect(failures[0]).toMatchObject({ code: 'frame_malformed' })
+})
+
+test('empty frames fill an unread exchange as others do', async () => {
+  const hold = Promise.withResolvers<void>()
+  const seller = await hosts.start({ onAccountStream: () => hold.promise })
+  const peer = await rawPeer()
+  const { stream } = await peer.open(addressOf(seller), account)
+  const batch = Buffer.concat(Array.from({ length: 4_096 }, () => encodeFrame(FRAMES.hello, 0, new Uint8Array(0))))
+  let sent = 0
+  while (stream.send(batch) && sent < 16 * 1_048_576) {
+    sent += batch.byteLength
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  expect(sent).toBeLessThan(4 * 1_048_576)
+  hold.resolve()
+})
+
+test('empty BODY frames do not pile up before a handler is attached', async () => {
+  const channels: CallChannel[] = []
+  const seller = await hosts.start({ onCall: (call) => channels.push(call) })
+  const peer = await rawPeer()
+  const stream = await peer.open(addressOf(seller), inference)
+  stream.send(FRAMES.order, 1)
+  for (let sent = 0; sent < 2_000 && stream.closed === undefined; sent += 1) stream.send(FRAMES.body, 1)
+  await until(() => stream.closed !== undefined)
+  expect(recordCall(channels[0]!).closed!.error).toMatchObject({ code: 'limit_exceeded' })
 })
