@@ -4,10 +4,15 @@
 import { resolve } from 'node:path'
 import { Option, type Command } from 'commander'
 import { loadConfig, type Flags, type LoadedConfig } from '../config/load.ts'
-import { specOf, type Key } from '../config/schema.ts'
+import { KEY_NAMES, specOf, type Key } from '../config/schema.ts'
 
 /** The keys that every command takes: they say which node is meant. */
 const NODE_KEYS: readonly Key[] = ['data_dir', 'environment']
+
+/** Every other key that has a flag. */
+export const FLAG_KEYS: readonly Key[] = KEY_NAMES.filter(
+  (key) => specOf(key).flag !== undefined && !NODE_KEYS.includes(key),
+)
 
 /** Adds `--data-dir`, `--env`, the flags of `keys`, `--config-dir` and `--json` to a command. */
 export function addConfigFlags(command: Command, keys: readonly Key[] = []): Command {
@@ -37,6 +42,11 @@ export function loadCommandConfig(command: Command, keys: readonly Key[] = []): 
     flags: givenFlags(command, keys),
     cwd: process.cwd(),
   })
+}
+
+/** True if the command was given `--json`. */
+export function wantsJson(command: Command): boolean {
+  return command.opts<{ json?: boolean }>().json === true
 }
 
 /** What the flags of `keys` say, as texts; only those that were given. */

@@ -2,23 +2,18 @@
  * `tok-node config show`: the configuration in force, with the origin of every value.
  */
 import type { Command } from 'commander'
-import { KEY_NAMES, specOf } from '../config/schema.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, FLAG_KEYS, loadCommandConfig } from './config-flags.ts'
 import { paint, print, printJson, table } from './output.ts'
-
-const SHOWN_KEYS = KEY_NAMES.filter(
-  (key) => specOf(key).flag !== undefined && key !== 'data_dir' && key !== 'environment',
-)
 
 export function defineConfig(command: Command): void {
   const show = command.command('show').description('print every key with its value and origin; secrets are hidden')
-  addConfigFlags(show, SHOWN_KEYS)
+  addConfigFlags(show, FLAG_KEYS)
     .option('--changed', 'only what is not on its default')
     .action(() => showConfig(show))
 }
 
 async function showConfig(command: Command): Promise<void> {
-  const { entries, configDirectory } = await loadCommandConfig(command, SHOWN_KEYS)
+  const { entries, configDirectory } = await loadCommandConfig(command, FLAG_KEYS)
   const { changed, json } = command.opts<{ changed?: boolean; json?: boolean }>()
   const shown = entries.filter(({ origin }) => changed !== true || origin !== 'default')
   if (json === true) {

@@ -7,6 +7,7 @@ import { styleText } from 'node:util'
 import { destination, pino, stdTimeFunctions, type Logger } from 'pino'
 import { reasonOf, TokError } from '../base/errors.ts'
 import type { LogConfig } from '../config/config.ts'
+import { harmless } from './output.ts'
 
 /** Field names under which a secret could stand. */
 const SECRETS = [
@@ -46,13 +47,20 @@ const LEVEL_STYLES: Readonly<Record<number, readonly [string, 'dim' | 'cyan' | '
   60: ['fatal', 'red'],
 }
 
-/** One line of JSON as "12:03:04 info  what happened  name=value". */
+/** One line of JSON as "12:03:04 info  what happened  name=value", and the stack of an error below it. */
 function readableLine(line: string): string {
-  const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
+  const { level, time, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>
   const [word, style] = LEVEL_STYLES[Number(level)] ?? ['log', 'dim']
   const paint = (colour: typeof style, text: string): string => styleText(colour, text, { stream: process.stderr })
   const rest = Object.entries(fields).map(
     ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   )
-  return `${paint('dim', String(time).slice(11, 19))} ${paint(style, word.padEnd(5))} ${String(msg ?? '')}  ${paint('dim', rest.join(' '))}\n`
+  const { stack } = Object(err) as { stack?: unknown }
+  return [
+    paint('dim', String(time).slice(11, 19)),
+    ` ${paint(style, word.padEnd(5))} ${harmless(String(msg ?? ''))}`,
+    rest.length === 0 ? '' : `  ${paint('dim', harmless(rest.join(' ')))}`,
+    typeof stack === 'string' ? `\n${paint('dim', harmless(stack))}` : '',
+    '\n',
+  ].join('')
 }

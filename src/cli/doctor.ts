@@ -9,7 +9,7 @@ import type { Config } from '../config/config.ts'
 import type { StatusView } from '../gateway/admin-api.ts'
 import { reasonOf, toTokError } from '../base/errors.ts'
 import { connectAdmin } from './admin-client.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { EXIT, failureOf } from './failure.ts'
 import { harmless, paint, print, printJson } from './output.ts'
 
@@ -32,7 +32,7 @@ export function defineDoctor(command: Command): void {
 
 async function doctor(command: Command): Promise<void> {
   const findings = [...(await checkMachine()), ...(await checkNode(command))]
-  if (command.opts<{ json?: boolean }>().json === true) {
+  if (wantsJson(command)) {
     printJson({ ok: findings.every(({ outcome }) => outcome !== 'fail'), findings })
   } else {
     print(...findings.flatMap(findingLines))

@@ -9,12 +9,8 @@ import type { Command } from 'commander'
 import { reasonOf, TokError } from '../base/errors.ts'
 import { loadConfig, ownConfigDirectory, type Flags } from '../config/load.ts'
 import { KEY_NAMES, KEYS, specOf, type Key } from '../config/schema.ts'
-import { addConfigFlags, givenFlags } from './config-flags.ts'
+import { addConfigFlags, FLAG_KEYS, givenFlags } from './config-flags.ts'
 import { paint, print, printJson } from './output.ts'
-
-const INIT_KEYS = KEY_NAMES.filter(
-  (key) => specOf(key).flag !== undefined && key !== 'data_dir' && key !== 'environment',
-)
 
 /** What a person is asked, where no flag answers it. */
 const QUESTIONS: readonly { readonly key: Key; readonly text: string; readonly isAsked: (role: string) => boolean }[] =
@@ -37,14 +33,14 @@ const QUESTIONS: readonly { readonly key: Key; readonly text: string; readonly i
   ]
 
 export function defineInit(command: Command): void {
-  addConfigFlags(command, INIT_KEYS)
+  addConfigFlags(command, FLAG_KEYS)
     .addHelpText('after', '\nAsks on a terminal, unless --role or --json is given. Flags become lines of the files.')
     .action(() => init(command))
 }
 
 async function init(command: Command): Promise<void> {
   const { configDir, json = false } = command.opts<{ configDir?: string; json?: boolean }>()
-  const given = givenFlags(command, INIT_KEYS)
+  const given = givenFlags(command, FLAG_KEYS)
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY
   const flags = isTerminal && !json && given.role === undefined ? { ...(await askPerson(given)), ...given } : given
 

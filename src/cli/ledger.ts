@@ -1,7 +1,7 @@
 /**
  * `tok-node ledger`: the accounts with other peers and this node's journal.
  */
-import { createWriteStream } from 'node:fs'
+import { open, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
@@ -9,7 +9,7 @@ import { formatAmount } from '../base/amount.ts'
 import { reasonOf, TokError } from '../base/errors.ts'
 import type { JsonObject, JsonValue } from '../gateway/admin-api.ts'
 import type { VerifiedExport } from '../ledger/verify-export.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { EXIT } from './failure.ts'
 import { openLedgerSource, type LedgerSource } from './ledger-source.ts'
 import { harmless, paint, print, printJson, table, usd } from './output.ts'
@@ -50,7 +50,7 @@ async function withLedger(
   const { config } = await loadCommandConfig(command)
   const source = await openLedgerSource(config)
   try {
-    await use(source, command.opts<{ json?: boolean }>().json === true)
+    await use(source, wantsJson(command))
   } finally {
     await source.close()
   }
@@ -172,14 +172,16 @@ async function exportLedger(source: LedgerSource, output: string | undefined, js
     await pipeline(lines, process.stdout, { end: false })
     return
   }
+  const file = await open(output, 'wx', 0o600).catch((error: unknown) => {
+    const reason = `${output} cannot be written: ${reasonOf(error)}`
+    throw new TokError('argument_invalid', { reason }, { cause: error })
+  })
   try {
-    await pipeline(lines, createWriteStream(output, { flags: 'wx', mode: 0o600 }))
+    await pipeline(lines, file.createWriteStream())
   } catch (error) {
-    throw new TokError(
-      'argument_invalid',
-      { reason: `${output} cannot be written: ${reasonOf(error)}` },
-      { cause: error },
-    )
+    // Half an export proves nothing.
+    await rm(output, { force: true })
+    throw error
   }
   if (json) printJson({ file: output })
   else print(`written to ${output}; check it anywhere with: tok-node ledger verify ${output}`)

@@ -4,7 +4,7 @@
 import type { Command } from 'commander'
 import type { ModelTargetView, ModelView } from '../gateway/admin-api.ts'
 import { connectAdmin } from './admin-client.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { harmless, print, printJson, table, usd } from './output.ts'
 
 export function defineModels(command: Command): void {
@@ -15,7 +15,7 @@ async function models(command: Command): Promise<void> {
   const { config } = await loadCommandConfig(command)
   const admin = await connectAdmin(config.dataDirectory)
   const views = await admin.ask<readonly ModelView[]>('models')
-  if (command.opts<{ json?: boolean }>().json === true) {
+  if (wantsJson(command)) {
     printJson({ models: views })
   } else if (views.length === 0) {
     print('no model is known; start a local engine, set a provider, or join a network with --role buyer')

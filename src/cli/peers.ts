@@ -4,7 +4,7 @@
 import type { Command } from 'commander'
 import type { PeerView } from '../gateway/admin-api.ts'
 import { connectAdmin } from './admin-client.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { duration, harmless, print, printJson, table } from './output.ts'
 
 export function definePeers(command: Command): void {
@@ -15,7 +15,7 @@ async function peers(command: Command): Promise<void> {
   const { config } = await loadCommandConfig(command)
   const admin = await connectAdmin(config.dataDirectory)
   const views = await admin.ask<readonly PeerView[]>('peers')
-  if (command.opts<{ json?: boolean }>().json === true) {
+  if (wantsJson(command)) {
     printJson({ peers: views })
   } else if (views.length === 0) {
     print('no peer is connected; give --bootstrap an address of another node, or wait for mDNS')

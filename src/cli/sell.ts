@@ -6,7 +6,7 @@ import { readPriceRule } from '../config/kinds.ts'
 import { TokError } from '../base/errors.ts'
 import type { SellingView, SellOffer } from '../gateway/admin-api.ts'
 import { connectAdmin, type AdminClient } from './admin-client.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { harmless, paint, print, printJson, table, usd } from './output.ts'
 
 export function defineSell(command: Command): void {
@@ -33,7 +33,7 @@ export function defineSell(command: Command): void {
 async function withSelling(command: Command, use: (admin: AdminClient) => Promise<SellingView>): Promise<void> {
   const { config } = await loadCommandConfig(command)
   const view = await use(await connectAdmin(config.dataDirectory))
-  if (command.opts<{ json?: boolean }>().json === true) {
+  if (wantsJson(command)) {
     printJson(view)
     return
   }

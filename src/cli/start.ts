@@ -5,17 +5,11 @@ import { constants } from 'node:os'
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import { TokError } from '../base/errors.ts'
-import { KEY_NAMES, specOf } from '../config/schema.ts'
 import type { RunningNode } from '../node/node.ts'
 import { findAdmin } from './admin-client.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, FLAG_KEYS, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { createLogger } from './create-logger.ts'
 import { paint, print, printJson } from './output.ts'
-
-/** Every key with a flag; those that all commands take are added by themselves. */
-const START_KEYS = KEY_NAMES.filter(
-  (key) => specOf(key).flag !== undefined && key !== 'data_dir' && key !== 'environment',
-)
 
 /** After everything was closed, a handle that keeps the process alive is a fault; it does not keep the operator waiting. */
 const LINGER_MS = 3_000
@@ -23,7 +17,7 @@ const LINGER_MS = 3_000
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
 export function defineStart(command: Command): void {
-  addConfigFlags(command, START_KEYS)
+  addConfigFlags(command, FLAG_KEYS)
     .addHelpText(
       'after',
       '\nPrints one line when it is ready. SIGTERM and Ctrl-C finish the answers under way; a second one ends at once.',
@@ -32,13 +26,13 @@ export function defineStart(command: Command): void {
 }
 
 async function start(command: Command): Promise<void> {
-  const { config } = await loadCommandConfig(command, START_KEYS)
+  const { config } = await loadCommandConfig(command, FLAG_KEYS)
   await refuseSecondStart(config.dataDirectory)
   const logger = createLogger(config.log)
   const stopAsked = listenForSignals(logger)
   const { createNode } = await import('../node/node.ts')
   const node = await createNode({ config, logger })
-  announce(node, config.role, command.opts<{ json?: boolean }>().json === true)
+  announce(node, config.role, wantsJson(command))
   await Promise.race([stopAsked, node.whenStopped])
   await node.stop()
   logger.flush()

@@ -4,7 +4,7 @@
 import type { Command } from 'commander'
 import type { StatusView } from '../gateway/admin-api.ts'
 import { connectAdmin } from './admin-client.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { duration, harmless, paint, print, printJson, usd } from './output.ts'
 
 export function defineStatus(command: Command): void {
@@ -15,7 +15,7 @@ async function status(command: Command): Promise<void> {
   const { config } = await loadCommandConfig(command)
   const admin = await connectAdmin(config.dataDirectory)
   const view = await admin.ask<StatusView>('status')
-  if (command.opts<{ json?: boolean }>().json === true) printJson(view)
+  if (wantsJson(command)) printJson(view)
   else print(...statusLines(view))
 }
 

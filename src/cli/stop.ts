@@ -6,7 +6,7 @@ import { systemClock } from '../base/clock.ts'
 import { TokError } from '../base/errors.ts'
 import type { StatusView } from '../gateway/admin-api.ts'
 import { connectAdmin, isAlive } from './admin-client.ts'
-import { addConfigFlags, loadCommandConfig } from './config-flags.ts'
+import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { print, printJson } from './output.ts'
 
 /** Beyond the grace for running answers: closing the network and the ledger. */
@@ -35,7 +35,7 @@ async function stop(command: Command): Promise<void> {
     }
     await waitABit()
   }
-  if (command.opts<{ json?: boolean }>().json === true) printJson({ stopped: true, pid, peerId })
+  if (wantsJson(command)) printJson({ stopped: true, pid, peerId })
   else print(`stopped (process ${pid})`)
 }
 
