@@ -134,6 +134,7 @@ export class Attempt {
   resume(): void {
     if (this.#stage === 'over') return
     this.#isFlowing = true
+    if (this.#stage === 'accepted' && !this.#isAnswered) this.#waitFor('nothing', TIMEOUTS.callIdleMs)
     this.#consume()
     this.#vouchIfDue()
   }
@@ -364,6 +365,7 @@ export class Attempt {
   #giveOn(content: Uint8Array): void {
     if (this.#isSwallowed || this.#isAnswered) return
     this.#isFlowing = this.#sink.onData(content)
+    if (!this.#isFlowing) this.#cancelWait() // the silence that follows is this side's own
   }
 
   #releaseHeld(): void {

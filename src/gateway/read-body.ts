@@ -39,7 +39,9 @@ export function receiveBody(request: IncomingMessage, limitBytes: number): Promi
       else refuse()
     })
     request.on('end', () => resolve(pieces[0] !== undefined && pieces.length === 1 ? pieces[0] : Buffer.concat(pieces)))
-    request.on('close', () => reject(new TokError('client_left')))
+    request.on('close', () => {
+      if (!request.complete) reject(new TokError('client_left'))
+    })
   })
 }
 

@@ -1,0 +1,173 @@
+/**
+ * The trading half of a node: the libp2p host with a buyer, a seller or both behind it. Built only for a role that trades, so that
+ * a node for local providers loads none of it.
+ */
+import type { Logger } from 'pino'
+import type { RandomBytes } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { TokError } from '../base/errors.ts'
+import { createBuyer, type Buyer } from '../buyer/purchase.ts'
+import { createSettler, type Settler } from '../buyer/settle.ts'
+import { createOfferTracker, type OfferTracker } from '../buyer/track-offers.ts'
+import type { Config } from '../config/config.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { createOfferBook, type OfferBook } from '../market/offer-book.ts'
+import { createReputation, type Reputation } from '../market/reputation.ts'
+import { createNetwork } from '../network/host.ts'
+import type { Network } from '../network/network.ts'
+import { createAdvertPublisher, type AdvertPublisher } from '../seller/publish-adverts.ts'
+import { createSeller, type Seller, type Supply } from '../seller/serve-inference.ts'
+import { createSettlementAnswerer } from '../seller/settle.ts'
+import type { Offer } from '../wire/advert.ts'
+import { keyOfPeer } from '../wire/identity.ts'
+import { LIMITS } from '../wire/registry.ts'
+
+/** What a node needs to trade. */
+export interface MarketDependencies {
+  readonly ledger: Ledger
+  /** 32 bytes. */
+  readonly seed: Uint8Array
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly logger: Logger
+  readonly offersNow: () => readonly Offer[]
+  readonly supplyOf: (model: string) => Supply | undefined
+}
+
+/** A node's market. */
+export interface Market {
+  readonly network: Network
+  readonly offers: OfferBook
+  readonly reputation: Reputation
+  /** Undefined on a node that does not buy. */
+  readonly buyer: Buyer | undefined
+  /** Undefined on a node that does not sell. */
+  readonly seller: Seller | undefined
+  readonly publisher: AdvertPublisher | undefined
+  /** Finishes the calls under way, at most `graceMs` long, settles them, and leaves the network. */
+  stop(graceMs: number): Promise<void>
+}
+
+/** Connections of a node whose business is not to be a meeting point, and of one that others join through. */
+const CONNECTIONS_MAX = { buyer: 100, seller: 1_000 } as const
+/** How long a stopping buyer waits for the statements of its last calls, in ms. */
+const LAST_SETTLEMENT_MS = 2_000
+
+/** @throws TokError `config_invalid`, `port_in_use` from the host */
+export async function startMarket(dependencies: MarketDependencies, config: Config, agent: string): Promise<Market> {
+  const { ledger, seed, clock, random, logger } = dependencies
+  const sells = config.role === 'seller' || config.role === 'both'
+  const buys = config.role === 'buyer' || config.role === 'both'
+  const offers = createOfferBook({ clock }, { network: ledger.network, asset: ledger.asset, ownPeer: ledger.key.peer })
+  const reputation = createReputation({ clock })
+
+  const seller = sells
+    ? createSeller(
+        { ledger, clock, logger, supplyOf: dependencies.supplyOf },
+        {
+          slots: config.selling.slots,
+          credit: {
+            strangerCredit: config.selling.strangerCreditMicros,
+            strangerBudget: config.selling.strangerBudgetMicros,
+            creditLimit: config.selling.creditLimitMicros,
+          },
+        },
+      )
+    : undefined
+  const answerSettlement =
+    seller && createSettlementAnswerer({ ledger, logger, creditLimitOf: (buyer) => seller.creditLimitOf(buyer) })
+
+  // The host calls back from the moment it listens; what it calls is there a turn later.
+  let publisher: AdvertPublisher | undefined
+  let tracker: OfferTracker | undefined
+  let settler: Settler | undefined
+
+  const forgetConnection = (peer: string): void => {
+    settler?.forgetConnection(peer)
+    const buyer = keyOfPeer(peer)
+    if (seller === undefined || buyer === undefined) return
+    const { network: name, asset, key } = ledger
+    ledger.setReconciled({ network: name, asset, buyer, seller: key.publicKey }, false)
+  }
+
+  const network = await createNetwork(
+    { seed, clock, random, logger },
+    {
+      network: config.network.name,
+      listen: config.network.listen,
+      bootstrap: config.network.bootstrap,
+      mdns: config.network.mdns,
+      role: sells ? 'server' : 'client',
+      maxConnections: sells ? CONNECTIONS_MAX.seller : CONNECTIONS_MAX.buyer,
+      callsPerStream: LIMITS.callsPerStream,
+    },
+    {
+      onCall(channel) {
+        if (seller === undefined) channel.close()
+        else seller.onCall(channel)
+      },
+      async onAccountStream(stream) {
+        if (answerSettlement === undefined) throw new TokError('selling_disabled')
+        await answerSettlement(stream)
+      },
+      judgeAdvert: (data) => tracker?.judge(data) ?? 'ignore',
+      currentAdvert: () => publisher?.current(),
+      onPeerConnected(peer) {
+        tracker?.ask(peer)
+        publisher?.greet()
+        if (settler !== undefined && owesUnsettled(ledger, peer)) settler.settleSoon(peer)
+      },
+      onPeerDisconnected: forgetConnection,
+    },
+  )
+
+  tracker = createOfferTracker({ network, offers, clock, logger }, { network: ledger.network })
+  if (buys) settler = createSettler({ ledger, network, clock, logger })
+  const buyer =
+    settler &&
+    createBuyer(
+      { ledger, network, offers, tracker, settler, reputation, clock, random, logger },
+      {
+        spendLimit: config.buying.spendMaxMicros,
+        outputTokensDefault: config.buying.orderOutputTokensDefault,
+      },
+    )
+  publisher = sells
+    ? createAdvertPublisher(
+        { ledger, network, clock, random, logger, offersNow: dependencies.offersNow },
+        { agent, slots: config.selling.slots, strangerCredit: config.selling.strangerCreditMicros },
+      )
+    : undefined
+  for (const { peer } of network.peers()) tracker.ask(peer)
+
+  return {
+    network,
+    offers,
+    reputation,
+    buyer,
+    seller,
+    publisher,
+    async stop(graceMs) {
+      publisher?.stop()
+      await seller?.drain(graceMs)
+      if (buys) await settleLast(ledger, clock)
+      settler?.stop()
+      await network.stop()
+    },
+  }
+}
+
+function owesUnsettled(ledger: Ledger, peer: string): boolean {
+  return ledger.accountViews().some((view) => view.side === 'buyer' && view.peer === peer && view.unsettled > 0n)
+}
+
+/** Waits a moment for the statements of calls that have just ended; what is left is settled at the next start. */
+async function settleLast(ledger: Ledger, clock: Clock): Promise<void> {
+  const deadlineMs = clock.monotonicMs() + LAST_SETTLEMENT_MS
+  const isOpen = (): boolean => ledger.accountViews().some((view) => view.side === 'buyer' && view.unsettled > 0n)
+  while (isOpen() && clock.monotonicMs() < deadlineMs) {
+    await new Promise<void>((resolve) => {
+      clock.after(20, resolve)
+    })
+  }
+}
