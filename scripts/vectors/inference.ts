@@ -158,7 +158,7 @@ function failedReceipt(): Receipt {
     error: 'provider_timeout',
     usage,
     usageSource: 'counted',
-    amount: 0n,
+    amount: PRICES.callFee,
     answerBytes: 0,
     answerDigest: digestOf(''),
   }

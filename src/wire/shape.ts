@@ -64,17 +64,21 @@ export const bytesUpTo = (max: number): Shape<Uint8Array> => ({
   write: (value) => value,
 })
 
-/** A text of 1 to `max` UTF-8 bytes, without a byte order mark at its start. */
+/**
+ * True if `value` may stand in a message: 1 to `maxBytes` of UTF-8, well-formed, no byte order mark at its start. Decoders drop
+ * that mark and replace half a surrogate pair, so neither would come back as it was written. Ask before taking in a foreign text.
+ */
+export function isWireText(value: string, maxBytes: number): boolean {
+  const size = Buffer.byteLength(value)
+  return size > 0 && size <= maxBytes && value.isWellFormed() && !value.startsWith('\ufeff')
+}
+
+/** A text of 1 to `max` UTF-8 bytes, as `isWireText` has it. */
 export const text = (max: number): Shape<string> => ({
-  read(value, path) {
-    if (typeof value !== 'string' || value.length === 0 || Buffer.byteLength(value) > max) {
-      return refuse(path, `a text of 1 to ${max} bytes`)
-    }
-    // Decoders of UTF-8 drop a byte order mark and replace half a surrogate pair: neither would come back as it was written.
-    return value.isWellFormed() && !value.startsWith('\ufeff')
+  read: (value, path) =>
+    typeof value === 'string' && isWireText(value, max)
       ? value
-      : refuse(path, 'well-formed, without a byte order mark')
-  },
+      : refuse(path, `a well-formed text of 1 to ${max} bytes, without a byte order mark`),
   write: (value) => value,
 })
 

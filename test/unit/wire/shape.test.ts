@@ -130,6 +130,7 @@ describe('a refusal names the field', () => {
     ['parcel.value', { value: -1 }],
     ['parcel.kind', { kind: 'crate' }],
     ['parcel.label', { label: '' }],
+    ['parcel.label', { label: 'x'.repeat(41) }],
     ['parcel.seal', { seal: new Uint8Array(5) }],
     ['parcel.content', { content: new Uint8Array(17) }],
     ['parcel.stamps', { stamps: ['a', 'b', 'c', 'd'] }],
