@@ -52,7 +52,7 @@ interface Dependencies {
 }
 
 export function createSettler(dependencies: Dependencies): Settler {
-  const { ledger, network, clock, logger } = dependencies
+  const { ledger, clock, logger } = dependencies
   /** One exchange at a time with a peer. */
   const running = new Map<string, Promise<void>>()
   const reconciledPeers = new Set<string>()
@@ -100,7 +100,7 @@ export function createSettler(dependencies: Dependencies): Settler {
       const delayMs = retryMs.get(peer) ?? RETRY_FIRST_MS
       retryMs.set(peer, Math.min(delayMs * 2, RETRY_MAX_MS))
       logger.debug({ peer, code: error.code, reason: error.message, delayMs }, 'settling waits for the seller')
-      if (network.isConnected(peer)) schedule(peer, delayMs)
+      schedule(peer, delayMs)
     }
   }
 

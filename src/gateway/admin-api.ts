@@ -104,6 +104,8 @@ export interface AccountView {
   readonly statements: number
   readonly owedMicros: string
   readonly paidMicros: string
+  /** Of calls that no statement holds yet. */
+  readonly unsettledMicros: string
   readonly balanceMicros: string
   readonly creditLimitMicros: string
   readonly headHash?: string

@@ -344,13 +344,13 @@ export async function openLedger(
     return peerOfKey(state.side === 'buyer' ? state.account.seller : state.account.buyer)
   }
 
-  const openCallKey = (state: AccountState, orderId: Uint8Array): Uint8Array =>
-    keyOf(SPACES.openCall, state.id, orderId)
+  function openCallKey(state: AccountState, orderId: Uint8Array): Uint8Array {
+    return keyOf(SPACES.openCall, state.id, orderId)
+  }
 
-  const put = (space: number, id: Uint8Array, envelope: Envelope): Write => ({
-    key: keyOf(space, id),
-    value: encodeEnvelope(envelope),
-  })
+  function put(space: number, id: Uint8Array, envelope: Envelope): Write {
+    return { key: keyOf(space, id), value: encodeEnvelope(envelope) }
+  }
 
   // Journal.
 

@@ -23,6 +23,7 @@ export function accountsOf(ledger: Ledger): readonly AccountView[] {
     statements: view.sequence,
     owedMicros: view.owed.toString(),
     paidMicros: view.paid.toString(),
+    unsettledMicros: view.unsettled.toString(),
     balanceMicros: (view.owed - view.paid).toString(),
     creditLimitMicros: view.creditLimit.toString(),
     ...(view.head === undefined ? {} : { headHash: toHex(view.head) }),
