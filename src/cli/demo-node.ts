@@ -93,7 +93,11 @@ async function launchNode(
   } catch (thrown) {
     await end(child, 'SIGKILL')
     if (signal.aborted) throw signal.reason
-    throw new TokError('internal_error', { reason: `the ${name} did not start: ${reasonOf(thrown)}` }, { cause: thrown })
+    throw new TokError(
+      'internal_error',
+      { reason: `the ${name} did not start: ${reasonOf(thrown)}` },
+      { cause: thrown },
+    )
   }
 }
 

@@ -73,7 +73,7 @@ export async function runDemo({ keep, json }: { readonly keep: boolean; readonly
     const show = new DemoMarket(directory, nodes, interrupted.signal, say)
     const result = await show.run()
     if (json) printJson(result)
-    if (keep) await keepMarket(nodes, show, interrupted.signal, say)
+    if (keep) await keepMarket(nodes, interrupted.signal, say)
     return result.agree ? 0 : 1
   } catch (thrown) {
     if (interrupted.signal.aborted) return 130
@@ -184,14 +184,14 @@ class DemoMarket {
   async #buy(buyer: DemoNode, dialect: Dialect): Promise<void> {
     await this.#tellChoice(buyer, dialect)
     const answer = await this.#ask(buyer, dialect)
-    if (answer.failure !== undefined) throw new TokError('stream_incomplete', { peer: 'the seller', reason: answer.failure })
-    const paper = await this.#paperOf(buyer, answer)
-    const receipt = paper.receipt
+    if (answer.failure !== undefined)
+      throw new TokError('stream_incomplete', { peer: 'the seller', reason: answer.failure })
+    const { receipt, vouchers, ...paper } = await this.#paperOf(buyer, answer)
     if (receipt === undefined) throw new TokError('receipt_missing', { peer: paper.seller })
     this.#calls.push({ dialect, model: MODEL, ...paper, receipt })
     this.#say(
       `  ${paint('green', 'receipt'.padEnd(13))} ${paper.inputTokens} + ${paper.outputTokens} tokens = ${formatAmount(BigInt(paper.amountMicros))} USD` +
-        ` after ${paper.vouchers} voucher${paper.vouchers === 1 ? '' : 's'}  ${paint('dim', `${receipt.slice(0, 20)}…`)}`,
+        ` to ${this.#nameOf(paper.seller)} after ${vouchers} voucher${vouchers === 1 ? '' : 's'}  ${paint('dim', `${receipt.slice(0, 20)}…`)}`,
     )
   }
 
@@ -206,7 +206,9 @@ class DemoMarket {
     if (killed === undefined || answer.failure === undefined) {
       throw new TokError('internal_error', { reason: 'the seller finished before it was killed' })
     }
-    this.#say(`  ${paint('yellow', 'the client')}    was told in its own dialect: ${paint('dim', answer.failure.slice(0, 90))}`)
+    this.#say(
+      `  ${paint('yellow', 'the client')}    was told in its own dialect: ${paint('dim', answer.failure.slice(0, 90))}`,
+    )
     const paper = await this.#paperOf(buyer, answer)
     this.#say(
       `  ${paint('yellow', 'the account')}   stands at the last voucher: ${formatAmount(BigInt(paper.amountMicros))} USD; the rest of the hold is free`,
@@ -219,8 +221,11 @@ class DemoMarket {
     const view = await admin.ask<ExplainView>(`explain?model=${encodeURIComponent(MODEL)}&endpoint=${endpoint}`)
     const [best, ...others] = view.targets
     if (best === undefined) return
-    this.#say(`  ${paint('cyan', dialect.padEnd(18))} → ${paint('bold', this.#nameOf(best.name))}  ${paint('dim', best.reason)}`)
-    for (const other of others) this.#say(`  ${' '.repeat(18)}   ${this.#nameOf(other.name)}  ${paint('dim', other.reason)}`)
+    this.#say(
+      `  ${paint('cyan', dialect.padEnd(18))} → ${paint('bold', this.#nameOf(best.name))}  ${paint('dim', best.reason)}`,
+    )
+    for (const other of others)
+      this.#say(`  ${' '.repeat(18)}   ${this.#nameOf(other.name)}  ${paint('dim', other.reason)}`)
     for (const other of view.refused) {
       if (this.#names.has(other.name)) {
         this.#say(`  ${' '.repeat(18)}   ${this.#nameOf(other.name)}  ${paint('dim', `passed over: ${other.reason}`)}`)
@@ -231,7 +236,10 @@ class DemoMarket {
   async #ask(buyer: DemoNode, dialect: Dialect, onTokens?: (tokens: number) => void): Promise<DemoAnswer> {
     const isLive = this.#say === print && process.stdout.isTTY
     const answer = await askDemo(buyer.facade, dialect, MODEL, QUESTION, this.#signal, (tokens) => {
-      if (isLive) process.stdout.write(`\r  ${paint('green', 'streaming'.padEnd(13))} ${'▪'.repeat(Math.floor(tokens / 5))} ${tokens} tokens`)
+      if (isLive)
+        process.stdout.write(
+          `\r  ${paint('green', 'streaming'.padEnd(13))} ${'▪'.repeat(Math.floor(tokens / 5))} ${tokens} tokens`,
+        )
       onTokens?.(tokens)
     })
     if (isLive) process.stdout.write('\r\u001b[2K')
@@ -268,7 +276,8 @@ class DemoMarket {
     await this.#until(SETTLED_MS, 'the accounts did not settle', async () => {
       const [mine, ...theirs] = await Promise.all([buyer, ...sellers].map((node) => this.#accounts(node)))
       const heads = new Set(theirs.flat().map(({ headHash }) => headHash))
-      const isSame = mine !== undefined && mine.length === sellers.length && mine.every(({ headHash }) => heads.has(headHash))
+      const isSame =
+        mine !== undefined && mine.length === sellers.length && mine.every(({ headHash }) => heads.has(headHash))
       const isOpen = [mine ?? [], ...theirs].flat().some(({ unsettledMicros }) => unsettledMicros !== '0')
       return isSame && !isOpen ? true : undefined
     })
@@ -302,7 +311,9 @@ class DemoMarket {
   #compare(ledgers: readonly DemoLedger[]): boolean {
     let agree = ledgers.length > 0
     for (const one of ledgers) {
-      const other = ledgers.find(({ peerId, counterparty }) => peerId === one.counterparty && counterparty === one.peerId)
+      const other = ledgers.find(
+        ({ peerId, counterparty }) => peerId === one.counterparty && counterparty === one.peerId,
+      )
       const isSame = other?.headHash === one.headHash && other.owedMicros === one.owedMicros
       agree &&= isSame
       if (one.peerId < one.counterparty || other === undefined) {
@@ -320,7 +331,8 @@ class DemoMarket {
     for (;;) {
       this.#signal.throwIfAborted()
       const found = await probe().catch((thrown: unknown) => {
-        if (performance.now() > deadlineMs) throw new TokError('internal_error', { reason: `${failure}: ${reasonOf(thrown)}` })
+        if (performance.now() > deadlineMs)
+          throw new TokError('internal_error', { reason: `${failure}: ${reasonOf(thrown)}` })
         return undefined
       })
       if (found !== undefined) return found
@@ -331,7 +343,7 @@ class DemoMarket {
 }
 
 /** Leaves the nodes running until Ctrl-C, and says how to use them. */
-async function keepMarket(nodes: readonly DemoNode[], _market: DemoMarket, signal: AbortSignal, say: Say): Promise<void> {
+async function keepMarket(nodes: readonly DemoNode[], signal: AbortSignal, say: Say): Promise<void> {
   const buyer = nodes.find(({ name }) => name === 'buyer')
   if (buyer === undefined) return
   say(
@@ -344,9 +356,13 @@ async function keepMarket(nodes: readonly DemoNode[], _market: DemoMarket, signa
   )
   await new Promise<void>((resolve) => {
     const tick = setInterval(() => undefined, 60_000)
-    signal.addEventListener('abort', () => {
-      clearInterval(tick)
-      resolve()
-    }, { once: true })
+    signal.addEventListener(
+      'abort',
+      () => {
+        clearInterval(tick)
+        resolve()
+      },
+      { once: true },
+    )
   })
 }
