@@ -36,6 +36,8 @@ export interface AnswerMeter {
   readonly errorMessage: string | undefined
   /** Where an error event would have to go on (`errorEvent`). */
   readonly position: StreamPosition
+  /** True once an event, or a whole answer, was too long to be read: the rest above may be incomplete, `finish` missing. */
+  readonly overflowed: boolean
 }
 
 /** Text bytes that count as one token while a call runs. */
@@ -84,12 +86,16 @@ export function createAnswerMeter(endpoint: Endpoint, stream: boolean): AnswerMe
     get position() {
       return tally.position
     },
+    get overflowed() {
+      return input.overflowed
+    },
   }
 }
 
 interface AnswerInput {
   readonly push: (bytes: Uint8Array) => void
   readonly end: () => void
+  readonly overflowed: boolean
 }
 
 function readEvents(reader: AnswerReader): AnswerInput {
@@ -107,6 +113,9 @@ function readWhole(reader: AnswerReader): AnswerInput {
   let parts: Uint8Array[] = []
   let bytesHeld = 0
   return {
+    get overflowed() {
+      return bytesHeld > WHOLE_ANSWER_BYTES_MAX
+    },
     push(bytes) {
       bytesHeld += bytes.length
       if (bytesHeld <= WHOLE_ANSWER_BYTES_MAX) parts.push(bytes)

@@ -26,6 +26,7 @@ const WATCHED: ReadonlySet<string> = new Set(['model', 'stream', 'n', ...OUTPUT_
 const SCALAR = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 const SCALAR_BYTES_MAX = 400
 const DEPTH_MAX = 1_000
+const NEAR_BYTES = 32
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -161,11 +162,21 @@ function endOfContainer(bytes: Buffer, start: number): number {
   throw malformed('the body ends inside an object or list', bytes.length)
 }
 
+/** Byte by byte at first, for most strings are short; a long one is left to the native search for its closing quote. */
 function endOfString(bytes: Buffer, start: number): number {
-  for (let at = start + 1; at < bytes.length; at += 1) {
-    const byte = bytes[at]
-    if (byte === QUOTE) return at + 1
-    if (byte === BACKSLASH) at += 1
+  let at = start + 1
+  while (at < bytes.length) {
+    for (const near = at + NEAR_BYTES; at < near; at += 1) {
+      const byte = bytes[at]
+      if (byte === QUOTE) return at + 1
+      if (byte === BACKSLASH) at += 1
+    }
+    const quote = bytes.indexOf(QUOTE, at)
+    if (quote === -1) break
+    let escape = quote
+    while (escape > at && bytes[escape - 1] === BACKSLASH) escape -= 1
+    if ((quote - escape) % 2 === 0) return quote + 1
+    at = quote + 1
   }
   throw malformed('the body ends inside a string', bytes.length)
 }
