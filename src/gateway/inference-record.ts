@@ -5,6 +5,7 @@ import type { AnswerMeter } from '../dialects/answer-meter.ts'
 import { ENDPOINTS, type Endpoint } from '../dialects/dialect.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
+import { cutToWireText, isWireText } from '../wire/shape.ts'
 
 /** What the gateway saw of one inference. */
 export interface InferenceFacts {
@@ -36,7 +37,7 @@ export function recordOf(facts: InferenceFacts): InferenceRecord {
     dialect: ENDPOINTS[facts.endpoint].dialect,
     stream: facts.stream ? 'yes' : 'no',
     requestedModel: facts.requestedModel,
-    resolvedModel: facts.resolvedModel,
+    resolvedModel: cutToWireText(facts.resolvedModel, LIMITS.modelNameBytes),
     servedModel: fitting(meter?.model),
     target: target?.name,
     status: facts.status,
@@ -57,7 +58,7 @@ function tokensOf(meter: AnswerMeter | undefined): Pick<InferenceRecord, 'tokenS
   return { tokenSource: 'absent' }
 }
 
-/** A provider's own word for the model, unless it is longer than any record may hold. */
+/** A provider's own word for the model, unless no record can hold it. */
 function fitting(model: string | undefined): string | undefined {
-  return model !== undefined && Buffer.byteLength(model) <= LIMITS.modelNameBytes ? model : undefined
+  return model !== undefined && isWireText(model, LIMITS.modelNameBytes) ? model : undefined
 }

@@ -25,6 +25,7 @@ import { replaceModel, skimRequest, type ByteSpan } from '../dialects/skim-reque
 import type { Router, RouteTarget } from '../routing/router.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
+import { isWireText } from '../wire/shape.ts'
 import { createAnswerWriter, type AnswerWriter } from './answer-writer.ts'
 import { estimateSource } from './estimate-source.ts'
 import { recordOf } from './inference-record.ts'
@@ -171,8 +172,9 @@ class Inference {
       const body = await readBody(this.#request.headers, received, this.#options.bodyLimitBytes)
       if (this.#isOver) return
       const { model, modelSpan, stream } = skimRequest(body)
-      if (Buffer.byteLength(model) > LIMITS.modelNameBytes) {
-        throw new TokError('body_malformed', { reason: `"model" has more than ${LIMITS.modelNameBytes} bytes` })
+      if (!isWireText(model, LIMITS.modelNameBytes)) {
+        const reason = `"model" is not a well-formed text of at most ${LIMITS.modelNameBytes} bytes`
+        throw new TokError('body_malformed', { reason })
       }
       this.#asked = { body, model, modelSpan, stream }
       this.#targets = this.#findTargets(model)
@@ -321,7 +323,7 @@ class Inference {
     if (this.#httpStatus !== undefined && this.#httpStatus >= 400) {
       this.#writer.end()
       this.#finish('failed', new TokError('provider_failed', { provider, status: this.#httpStatus }))
-    } else if (this.#isEventStream && this.#meter?.finish === undefined) {
+    } else if (this.#isEventStream && this.#meter?.finish === undefined && this.#meter?.overflowed !== true) {
       // HTTP ended well and the answer did not: passed on as it is, a client would take half an answer for all of it.
       this.fail(new TokError('provider_broken', { provider, reason: 'the stream ended before its last event' }))
     } else {

@@ -49,9 +49,10 @@ export function open(
   const isPlain = body === undefined || typeof body === 'string' || body instanceof Uint8Array
   const bytes = isPlain ? Buffer.from(body ?? '') : Buffer.from(JSON.stringify(body))
   const method = question.method ?? (body === undefined ? 'GET' : 'POST')
+  const isChunked = question.headers?.['transfer-encoding'] !== undefined
   const headers = {
     ...(isPlain ? {} : { 'content-type': 'application/json' }),
-    ...(body === undefined ? {} : { 'content-length': String(bytes.length) }),
+    ...(body === undefined || isChunked ? {} : { 'content-length': String(bytes.length) }),
     ...question.headers,
   }
   const outgoing = request(url, { method, headers }, onAnswer)
