@@ -93,6 +93,7 @@ export function createAnswerWriter(
       head = newHead
       isEventStream = newIsEventStream
       held = []
+      tail = new Uint8Array(0)
       if (isEventStream) flushSoon()
     },
     data(bytes) {
