@@ -484,7 +484,7 @@ def price(usage, prices):
         + written * int(prices["cacheWrite"])
         + usage["outputTokens"] * int(prices["output"])
     )
-    return int(prices["callFee"]) + -(-cost // 1_000_000)
+    return -(-cost // 1_000_000)
 
 
 def cap(usage, limits):

@@ -22,7 +22,7 @@ import {
 const offer: Offer = {
   model: 'qwen3:8b',
   dialects: ['openai-chat'],
-  prices: { input: 100_000n, cachedInput: 25_000n, cacheWrite: 100_000n, output: 400_000n, callFee: 0n },
+  prices: { input: 100_000n, cachedInput: 25_000n, cacheWrite: 100_000n, output: 400_000n },
   windowTokens: 256,
   hiddenOutputTokensMax: 0,
 }
@@ -30,7 +30,7 @@ const offer: Offer = {
 const richOffer: Offer = {
   model: 'Claude-Haiku 4.5',
   dialects: ['openai-chat', 'openai-responses', 'anthropic-messages'],
-  prices: { input: 1_000_000n, cachedInput: 100_000n, cacheWrite: 1_250_000n, output: 5_000_000n, callFee: 12n },
+  prices: { input: 1_000_000n, cachedInput: 100_000n, cacheWrite: 1_250_000n, output: 5_000_000n },
   contextTokens: 200_000,
   windowTokens: 4_096,
   hiddenOutputTokensMax: 32_000,

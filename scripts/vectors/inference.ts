@@ -44,8 +44,8 @@ import {
 const SALT = fromHex('000102030405060708090a0b0c0d0e0f')
 const REQUEST = utf8('{"model":"qwen3:8b","messages":[{"role":"user","content":"Hello"}]}')
 
-const PRICES: Prices = { input: 100_000n, cachedInput: 25_000n, cacheWrite: 125_000n, output: 400_000n, callFee: 3n }
-const FREE: Prices = { input: 0n, cachedInput: 0n, cacheWrite: 0n, output: 0n, callFee: 0n }
+const PRICES: Prices = { input: 100_000n, cachedInput: 25_000n, cacheWrite: 125_000n, output: 400_000n }
+const FREE: Prices = { input: 0n, cachedInput: 0n, cacheWrite: 0n, output: 0n }
 const USAGE: BilledUsage = { inputTokens: 1_000, cachedInputTokens: 600, cacheWriteTokens: 100, outputTokens: 250 }
 
 /** The order that other vectors build on. */
@@ -138,7 +138,7 @@ function signedMessages(): Case[] {
     accepted('an order of the dearest kind', ORDER, { ...order, amountMax: 2n ** 63n - 1n }, buyer),
     accepted('an acceptance', ACCEPTANCE, acceptance, seller),
     accepted('a voucher', VOUCHER, voucher, buyer),
-    accepted('a voucher for nothing but the fee', VOUCHER, firstVoucher(), buyer),
+    accepted('a voucher for nothing', VOUCHER, firstVoucher(), buyer),
     accepted('a receipt', RECEIPT, receipt, seller),
     accepted('the receipt of a call that failed before its first part', RECEIPT, failedReceipt(), seller),
   ]
@@ -146,7 +146,7 @@ function signedMessages(): Case[] {
 
 function firstVoucher(): Voucher {
   const usage = { inputTokens: 0, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 0 }
-  return { ...voucher, index: 1, usage, amount: PRICES.callFee }
+  return { ...voucher, index: 1, usage, amount: 0n }
 }
 
 function failedReceipt(): Receipt {
@@ -158,7 +158,7 @@ function failedReceipt(): Receipt {
     error: 'provider_timeout',
     usage,
     usageSource: 'counted',
-    amount: PRICES.callFee,
+    amount: 0n,
     answerBytes: 0,
     answerDigest: digestOf(''),
   }
@@ -231,10 +231,10 @@ function usageOf(counts: readonly [number, number, number, number]): BilledUsage
 
 function prices(): Case[] {
   const most = 2n ** 63n - 1n
-  const dearest: Prices = { input: most, cachedInput: most, cacheWrite: most, output: most, callFee: most }
+  const dearest: Prices = { input: most, cachedInput: most, cacheWrite: most, output: most }
   const million = 1_000_000
   const table: readonly (readonly [string, readonly [number, number, number, number], Prices])[] = [
-    ['nothing costs the fee', [0, 0, 0, 0], PRICES],
+    ['nothing costs nothing', [0, 0, 0, 0], PRICES],
     ['a price that comes out even', [0, 0, 0, 5], PRICES],
     ['one token above it costs a whole micro', [0, 0, 0, 6], PRICES],
     ['the least fraction costs a whole micro', [1, 1, 0, 0], PRICES],
@@ -286,10 +286,10 @@ function billings(): Case[] {
   const fits = (name: string, usage: BilledUsage): Case => billing(name, usage, priceUsage(usage, PRICES))
   return [
     fits('a bill that fits', USAGE),
-    fits('nothing but the fee', usageOf([0, 0, 0, 0])),
+    fits('nothing', usageOf([0, 0, 0, 0])),
     fits('all the input', usageOf([2_000, 0, 0, 0])),
     fits('the whole output', usageOf([0, 0, 0, 1_000])),
-    fits('the whole amount', usageOf([1_000, 40, 0, 1_000])),
+    fits('the whole amount', usageOf([1_000, 0, 0, 1_000])),
   ]
 }
 
@@ -303,12 +303,11 @@ function rejectedBillings(): Case[] {
     wrong('parts that exceed the input', usageOf([10, 8, 3, 0]), 'bill 1', 5n),
     wrong('one input token too many', usageOf([2_001, 0, 0, 0]), 'bill 2'),
     wrong('one output token too many', usageOf([0, 0, 0, 1_001]), 'bill 3'),
-    wrong('one micro above the order', usageOf([980, 0, 0, 1_000]), 'bill 4'),
+    wrong('one micro above the order', usageOf([1_010, 0, 0, 1_000]), 'bill 4'),
     wrong('a micro more than the counts cost', USAGE, 'bill 5', priceUsage(USAGE, PRICES) + 1n),
     wrong('a micro less than the counts cost', USAGE, 'bill 5', priceUsage(USAGE, PRICES) - 1n),
-    wrong('a price without its fee', USAGE, 'bill 5', priceUsage(USAGE, PRICES) - PRICES.callFee),
-    wrong('a price rounded down', usageOf([0, 0, 0, 6]), 'bill 5', PRICES.callFee + 2n),
-    wrong('a price rounded part by part', usageOf([3, 1, 1, 1]), 'bill 5', PRICES.callFee + 4n),
+    wrong('a price rounded down', usageOf([0, 0, 0, 6]), 'bill 5', 2n),
+    wrong('a price rounded part by part', usageOf([3, 1, 1, 1]), 'bill 5', 4n),
   ]
 }
 

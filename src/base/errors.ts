@@ -45,6 +45,7 @@ export const ERRORS = {
   // The client's request.
   body_malformed: entry(400, 'client', 'the request body is not valid: {reason}', 'send one JSON object in the format of this endpoint', PEER),
   body_too_large: entry(413, 'client', 'the request body has more than {limitBytes} bytes', 'send less, or raise body_limit_mb', PEER),
+  query_too_long: entry(414, 'client', 'the query of the request has more than {limitBytes} bytes, and no order holds it', 'send a shorter query, or ask a provider of this node'),
   content_type_unsupported: entry(415, 'client', 'content type "{contentType}" is not accepted here', 'send application/json'),
   content_encoding_unsupported: entry(415, 'client', 'content encoding "{encoding}" is not accepted here', 'send identity, gzip, deflate, br or zstd'),
   origin_refused: entry(403, 'client', 'a web page at {origin} may not use this node', 'call the node from a program on this machine'),

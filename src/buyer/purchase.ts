@@ -15,9 +15,10 @@ import type { Reputation } from '../market/reputation.ts'
 import { selectSellers, type Candidate, type Need, type PassedOver } from '../market/select-seller.ts'
 import type { Network } from '../network/network.ts'
 import { seal, type Signed } from '../wire/envelope.ts'
-import { commitToRequest, ORDER, ORDER_ENDPOINTS, type Order } from '../wire/inference.ts'
+import { checkQuery, commitToRequest, fitHeaders, ORDER, ORDER_ENDPOINTS, type Order } from '../wire/inference.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { DOMAINS, LIMITS } from '../wire/registry.ts'
+import { cutToWireText, isWireText } from '../wire/shape.ts'
 import { Attempt, type AttemptOutcome } from './request-inference.ts'
 import type { Settler } from './settle.ts'
 import type { OfferTracker } from './track-offers.ts'
@@ -117,7 +118,11 @@ class Purchase implements Exchange {
     this.#dependencies = dependencies
     this.#options = options
     this.#rankFor = rankFor
-    this.#request = request
+    const { headers, leftOut } = fitHeaders(request.headers, 'order')
+    this.#request = { ...request, headers }
+    if (leftOut.length > 0) {
+      dependencies.logger.debug({ requestId: request.requestId, leftOut }, 'headers that no order holds are left out')
+    }
     this.#sink = sink
     this.#startedAtMs = dependencies.clock.monotonicMs()
   }
@@ -135,6 +140,7 @@ class Purchase implements Exchange {
   async run(): Promise<void> {
     const failures: PassedOver[] = []
     try {
+      checkQuery(this.#request.query)
       const need = this.#need()
       const ranking = await this.#findSellers(need)
       failures.push(...ranking.passedOver)
@@ -307,7 +313,7 @@ class Purchase implements Exchange {
       dialect,
       stream: stream ? 'yes' : 'no',
       requestedModel,
-      resolvedModel: model,
+      resolvedModel: cutToWireText(model, LIMITS.modelNameBytes),
       durationMs: Math.round(this.#dependencies.clock.monotonicMs() - this.#startedAtMs),
       retries: Math.max(0, this.#attempts - 1),
     }
@@ -366,7 +372,7 @@ function describe(failures: readonly PassedOver[]): string {
     .join('; ')
 }
 
-/** A provider's own word for the model, unless it is longer than any record may hold. */
+/** A provider's own word for the model, unless no record can hold it. */
 function fitting(model: string | undefined): string | undefined {
-  return model !== undefined && Buffer.byteLength(model) <= LIMITS.modelNameBytes ? model : undefined
+  return model !== undefined && isWireText(model, LIMITS.modelNameBytes) ? model : undefined
 }

@@ -109,8 +109,7 @@ export async function createNode({
       stop: () => stopAsked.resolve(),
     })
     const recordInference: Parameters<typeof createGateway>[0]['recordInference'] = (inference) => {
-      // A purchase writes its own line, with its order.
-      if (inference.direction === 'bought' && market !== undefined) return
+      if (inference.direction === 'bought') return // the purchase writes its own line, with its order
       ledger.recordInference(inference).catch((thrown: unknown) => {
         logger.fatal({ reason: reasonOf(thrown) }, 'the ledger cannot be written; stopping')
         stopAsked.resolve()

@@ -6,6 +6,7 @@ import type { Provider, ProviderModel } from '../providers/provider.ts'
 import type { Supply } from '../seller/serve-inference.ts'
 import type { Offer } from '../wire/advert.ts'
 import { LIMITS } from '../wire/registry.ts'
+import { isWireText } from '../wire/shape.ts'
 
 /** Terms that all offers of this node share. */
 export interface OfferTerms {
@@ -33,7 +34,7 @@ export function modelsForSale(
     if (provider.missingKey !== undefined || provider.health().state === 'down') continue
     for (const model of provider.models() ?? []) {
       const rule = ruleFor(rules, model, provider.kind === 'loopback')
-      const isNameable = Buffer.byteLength(model.id) <= LIMITS.modelNameBytes
+      const isNameable = isWireText(model.id, LIMITS.modelNameBytes)
       if (rule === undefined || !isNameable || found.has(model.id)) continue
       found.set(model.id, { source: provider, model: model.id, offer: offerOf(provider, model, rule, terms) })
     }
@@ -67,7 +68,6 @@ function offerOf(provider: Provider, model: ProviderModel, rule: PriceRule, term
       cachedInput: rule.inputMicrosPerMtok,
       cacheWrite: rule.inputMicrosPerMtok,
       output: rule.outputMicrosPerMtok,
-      callFee: 0n,
     },
     contextTokens: model.contextTokens,
     windowTokens: terms.windowTokens,

@@ -13,11 +13,19 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { billedUsage } from '../market/check-receipt.ts'
 import type { CallChannel } from '../network/network.ts'
 import { decodeEnvelope, encodeEnvelope, seal, type Signed } from '../wire/envelope.ts'
-import { encodePart, headShape, progressShape, RECEIPT, type Order, type Receipt } from '../wire/inference.ts'
+import {
+  encodePart,
+  fitHeaders,
+  headShape,
+  progressShape,
+  RECEIPT,
+  type Order,
+  type Receipt,
+} from '../wire/inference.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { priceUsage } from '../wire/pricing.ts'
 import { DOMAINS, FRAMES, LIMITS, TIMEOUTS } from '../wire/registry.ts'
-import { encodeBody } from '../wire/shape.ts'
+import { encodeBody, isWireText } from '../wire/shape.ts'
 
 /** What the journal keeps of a sale beside its order. */
 export type SaleLine = Pick<
@@ -188,7 +196,10 @@ export class Sale {
   // From the provider.
 
   #onHead(head: AnswerHead): void {
-    const headers = answerHeadersForBuyer(head.headers)
+    const { headers, leftOut } = fitHeaders(answerHeadersForBuyer(head.headers), 'head')
+    if (leftOut.length > 0) {
+      this.#logger.debug({ peer: this.#channel.peer, leftOut }, 'headers that no head holds are left out')
+    }
     this.#head = { status: head.status, headers }
     this.#delivery = createDelivery(this.#order.value.endpoint, this.#head, this.#order.value.outputTokensMax)
     this.#send(FRAMES.head, encodeBody(headShape, this.#head))
@@ -344,8 +355,7 @@ export class Sale {
       order: this.#order.id,
       buyer: order.buyer,
       seller: order.seller,
-      model:
-        model !== undefined && model !== '' && Buffer.byteLength(model) <= LIMITS.modelNameBytes ? model : undefined,
+      model: model !== undefined && isWireText(model, LIMITS.modelNameBytes) ? model : undefined,
       ...this.#result(),
       httpStatus: this.#head?.status,
       usage,

@@ -22,6 +22,7 @@ import {
   commitToRequest,
   ORDER,
   orderFrameShape,
+  REASON_BYTES_MAX,
   refusalShape,
   type Acceptance,
   type Order,
@@ -30,7 +31,7 @@ import {
 import type { InferenceRecord } from '../wire/journal.ts'
 import { maximumPrice } from '../wire/pricing.ts'
 import { CLOCK_TOLERANCE_MS, DOMAINS, FRAMES, LIMITS, TIMEOUTS } from '../wire/registry.ts'
-import { decodeBody, encodeBody } from '../wire/shape.ts'
+import { cutToWireText, decodeBody, encodeBody } from '../wire/shape.ts'
 import { Sale } from './sale.ts'
 
 /** Where a sold model runs. */
@@ -117,7 +118,7 @@ export function createSeller(dependencies: SellerDependencies, options: SellerOp
     const offer = advert.value.offers.find(({ model }) => model === order.model)
     if (offer === undefined) throw new TokError('model_not_offered', { model: order.model })
     const isAtOffer =
-      (['input', 'cachedInput', 'cacheWrite', 'output', 'callFee'] as const).every(
+      (['input', 'cachedInput', 'cacheWrite', 'output'] as const).every(
         (name) => order.prices[name] === offer.prices[name],
       ) &&
       order.windowTokens === offer.windowTokens &&
@@ -165,7 +166,7 @@ export function createSeller(dependencies: SellerDependencies, options: SellerOp
   const refuse = (channel: CallChannel, thrown: unknown): void => {
     const error = toTokError(thrown)
     const code = peerVisibleCode(error)
-    const reason = code === error.code ? error.message.slice(0, 500) : 'the seller failed'
+    const reason = code === error.code ? cutToWireText(error.message, REASON_BYTES_MAX) : 'the seller failed'
     logger.info({ peer: channel.peer, code: error.code, reason: error.message }, 'order refused')
     channel.send(FRAMES.refusal, encodeBody(refusalShape, { code, reason }))
     channel.close()

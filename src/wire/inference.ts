@@ -9,10 +9,16 @@ import { envelopeShape, type Kind } from './envelope.ts'
 import { KEY_BYTES } from './identity.ts'
 import { billedUsageShape, isPriceable, pricesShape, priceUsage, type BilledUsage, type Prices } from './pricing.ts'
 import { DOMAINS, LIMITS } from './registry.ts'
-import { amount, bytes, oneOf, optional, record, text, texts, uint, type Read } from './shape.ts'
+import { amount, bytes, isWireText, oneOf, optional, record, text, texts, uint, type Read } from './shape.ts'
 
 const HASH_BYTES = 32
 const SALT_BYTES = 16
+const QUERY_BYTES_MAX = 1_024
+/** Headers that a frame holds. */
+const HEADERS_MAX = { order: 8, head: 32 } as const
+
+/** Bytes of a refusal's reason. */
+export const REASON_BYTES_MAX = 512
 
 /** What a buyer may ask of a seller. Token counting is never bought: the buyer estimates it itself. */
 export const ORDER_ENDPOINTS = ['chat', 'responses', 'embeddings', 'messages'] as const
@@ -138,19 +144,51 @@ export const RECEIPT: Kind<Receipt> = {
 export const orderFrameShape = record({
   order: envelopeShape,
   salt: bytes(SALT_BYTES),
-  query: optional(text(1_024)),
-  headers: texts(8, LIMITS.headersBytes),
+  query: optional(text(QUERY_BYTES_MAX)),
+  headers: texts(HEADERS_MAX.order, LIMITS.headersBytes),
   stream: oneOf('yes', 'no'),
   bodyBytes: uint,
 })
 export type OrderFrame = Read<typeof orderFrameShape>
 
 /** Payload of the REFUSAL frame. The code is one of the registry's; the reason is for people. */
-export const refusalShape = record({ code: text(64), reason: text(512), retryAfterMs: optional(uint) })
+export const refusalShape = record({ code: text(64), reason: text(REASON_BYTES_MAX), retryAfterMs: optional(uint) })
 export type Refusal = Read<typeof refusalShape>
 
 /** Payload of the HEAD frame: status and headers of the provider's answer. */
-export const headShape = record({ status: uint, headers: texts(32, LIMITS.headersBytes) })
+export const headShape = record({ status: uint, headers: texts(HEADERS_MAX.head, LIMITS.headersBytes) })
+
+/** @throws TokError `query_too_long` if no order frame holds `query`; "" is none */
+export function checkQuery(query: string): void {
+  if (query !== '' && !isWireText(query, QUERY_BYTES_MAX)) {
+    throw new TokError('query_too_long', { limitBytes: QUERY_BYTES_MAX })
+  }
+}
+
+/**
+ * The headers that an ORDER or HEAD frame holds, in their order, and the names of those left out: what is empty or no text of
+ * the wire, what is beyond their number, and what would bring all names and values above `headersBytes`. A foreign header never
+ * breaks a call.
+ */
+export function fitHeaders(
+  headers: Readonly<Record<string, string>>,
+  frame: keyof typeof HEADERS_MAX,
+): { readonly headers: Readonly<Record<string, string>>; readonly leftOut: readonly string[] } {
+  const kept: [string, string][] = []
+  const leftOut: string[] = []
+  let bytesLeft: number = LIMITS.headersBytes
+  for (const [name, value] of Object.entries(headers)) {
+    const bytesForValue = bytesLeft - Buffer.byteLength(name)
+    const hasPlace = kept.length < HEADERS_MAX[frame]
+    if (hasPlace && isWireText(name, bytesLeft) && isWireText(value, bytesForValue)) {
+      kept.push([name, value])
+      bytesLeft = bytesForValue - Buffer.byteLength(value)
+    } else {
+      leftOut.push(name)
+    }
+  }
+  return { headers: Object.fromEntries(kept), leftOut }
+}
 
 /** Payload of the PROGRESS frame: the call lives, though nothing is sent; `window`: the seller waits for a voucher. */
 export const progressShape = record({ stage: oneOf('waiting', 'generating', 'window') })

@@ -10,13 +10,12 @@ import { amount, record, uint, type Read } from './shape.ts'
 
 const TOKENS_PER_MTOK = 1_000_000n
 
-/** Prices of one model, in micros per Mtok, and a flat fee per call in micros. */
+/** Prices of one model, in micros per Mtok. There is no fee per call: a failed call costs nothing. */
 export const pricesShape = record({
   input: amount,
   cachedInput: amount,
   cacheWrite: amount,
   output: amount,
-  callFee: amount,
 })
 export type Prices = Read<typeof pricesShape>
 
@@ -47,7 +46,7 @@ export function priceUsage(usage: BilledUsage, prices: Prices): bigint {
     cached * prices.cachedInput +
     written * prices.cacheWrite +
     BigInt(usage.outputTokens) * prices.output
-  return prices.callFee + divideRoundingUp(cost, TOKENS_PER_MTOK)
+  return divideRoundingUp(cost, TOKENS_PER_MTOK)
 }
 
 /** True if the parts of the input fit into it: what a count must satisfy before it is priced. */
@@ -57,8 +56,8 @@ export function isPriceable(usage: BilledUsage): boolean {
 
 /** The most output tokens that `budgetMicros` pays for beside `inputTokens` of plain input; 0 if not even those. */
 export function affordableOutputTokens(budgetMicros: bigint, inputTokens: number, prices: Prices): number {
-  const left = (budgetMicros - prices.callFee) * TOKENS_PER_MTOK - BigInt(inputTokens) * dearestInput(prices)
-  if (left <= 0n) return 0
+  const left = budgetMicros * TOKENS_PER_MTOK - BigInt(inputTokens) * dearestInput(prices)
+  if (left < 0n) return 0
   if (prices.output === 0n) return Number.MAX_SAFE_INTEGER
   const tokens = left / prices.output
   return tokens > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(tokens)
@@ -67,7 +66,7 @@ export function affordableOutputTokens(budgetMicros: bigint, inputTokens: number
 /** The most a call of these counts can cost, however its input is split. */
 export function maximumPrice(inputTokensMax: number, outputTokensMax: number, prices: Prices): bigint {
   const cost = BigInt(inputTokensMax) * dearestInput(prices) + BigInt(outputTokensMax) * prices.output
-  return prices.callFee + divideRoundingUp(cost, TOKENS_PER_MTOK)
+  return divideRoundingUp(cost, TOKENS_PER_MTOK)
 }
 
 function dearestInput(prices: Prices): bigint {

@@ -73,6 +73,14 @@ export function isWireText(value: string, maxBytes: number): boolean {
   return size > 0 && size <= maxBytes && value.isWellFormed() && !value.startsWith('\ufeff')
 }
 
+/** As much of a foreign text as a message may hold, for people to read: `isWireText`, or "" if nothing of it can stand there. */
+export function cutToWireText(value: string, maxBytes: number): string {
+  const cut = new Uint8Array(maxBytes)
+  // Writes whole characters only, and U+FFFD for half a surrogate pair.
+  const { written } = new TextEncoder().encodeInto(value.replace(/^\ufeff+/, ''), cut)
+  return Buffer.from(cut.buffer, 0, written).toString()
+}
+
 /** A text of 1 to `max` UTF-8 bytes, as `isWireText` has it. */
 export const text = (max: number): Shape<string> => ({
   read: (value, path) =>

@@ -1,10 +1,22 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { toHex, utf8 } from '../../../src/base/bytes.ts'
-import { capUsage, checkBilling, commitToRequest, decodePart, encodePart } from '../../../src/wire/inference.ts'
+import {
+  capUsage,
+  checkBilling,
+  checkQuery,
+  commitToRequest,
+  decodePart,
+  encodePart,
+  fitHeaders,
+  headShape,
+  orderFrameShape,
+} from '../../../src/wire/inference.ts'
 import { isPriceable, maximumPrice, priceUsage, type BilledUsage } from '../../../src/wire/pricing.ts'
+import { LIMITS } from '../../../src/wire/registry.ts'
+import { encodeBody } from '../../../src/wire/shape.ts'
 
-const PRICES = { input: 100n, cachedInput: 25n, cacheWrite: 125n, output: 400n, callFee: 3n }
+const PRICES = { input: 100n, cachedInput: 25n, cacheWrite: 125n, output: 400n }
 
 const usages: fc.Arbitrary<BilledUsage> = fc.record({
   inputTokens: fc.nat({ max: 5_000 }),
@@ -58,6 +70,64 @@ test('a commitment says nothing without its salt, and no other request has the s
     commitToRequest(new Uint8Array(16), '', utf8('ab')),
   ]
   expect(new Set(commitments.map(toHex)).size).toBe(4)
+})
+
+describe('headers that others chose', () => {
+  const foreign = fc.oneof(fc.string({ unit: 'binary', maxLength: 20 }), fc.string({ size: 'max', maxLength: 9_000 }))
+  const order = { body: new Uint8Array(1_500), signature: new Uint8Array(64) }
+  const rest = { order, salt: new Uint8Array(16), query: `?${'q'.repeat(1_023)}`, stream: 'yes', bodyBytes: 1 } as const
+
+  test('make no frame that cannot be written or that is too large to send, whatever they are', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(foreign, foreign), { maxLength: 40 }), (entries) => {
+        const headers = Object.fromEntries(entries)
+        const inHead = fitHeaders(headers, 'head')
+        const inOrder = fitHeaders(headers, 'order')
+        const head = encodeBody(headShape, { status: 200, headers: inHead.headers })
+        const frame = encodeBody(orderFrameShape, { ...rest, headers: inOrder.headers })
+        expect(Math.max(head.length, frame.length)).toBeLessThanOrEqual(LIMITS.framePayloadBytes)
+        for (const { headers: kept, leftOut } of [inHead, inOrder]) {
+          expect([...Object.keys(kept), ...leftOut].toSorted()).toEqual(Object.keys(headers).toSorted())
+        }
+      }),
+    )
+  })
+
+  test('stay as they are where they fit, and those that do not are named', () => {
+    const fitting = { 'content-type': 'text/event-stream', 'retry-after': '2' }
+    expect(fitHeaders(fitting, 'head')).toEqual({ headers: fitting, leftOut: [] })
+    const empty = { 'x-should-retry': '', ...fitting, 'content-encoding': '\ufeffgzip' }
+    expect(fitHeaders(empty, 'head')).toEqual({ headers: fitting, leftOut: ['x-should-retry', 'content-encoding'] })
+  })
+
+  test.each([
+    ['order', 8],
+    ['head', 32],
+  ] as const)('beyond the number of an %s frame are left out', (frame, most) => {
+    const headers = Object.fromEntries(Array.from({ length: most + 1 }, (_, index) => [`x-${index}`, 'y']))
+    const { headers: kept, leftOut } = fitHeaders(headers, frame)
+    expect(Object.keys(kept)).toHaveLength(most)
+    expect(leftOut).toEqual([`x-${most}`])
+  })
+
+  test('have 8192 bytes together, and one that is too long leaves the room to the next', () => {
+    const whole = { a: 'v'.repeat(8_189), b: 'w' }
+    expect(fitHeaders(whole, 'head').leftOut).toEqual([])
+    expect(fitHeaders({ ...whole, c: '' }, 'head').leftOut).toEqual(['c'])
+    expect(fitHeaders({ a: 'v'.repeat(8_192), b: 'w' }, 'head')).toEqual({ headers: { b: 'w' }, leftOut: ['a'] })
+  })
+})
+
+test.each([
+  ['', true],
+  ['?beta=true', true],
+  [`?${'q'.repeat(1_023)}`, true],
+  [`?${'q'.repeat(1_024)}`, false],
+  [`?${'é'.repeat(512)}`, false],
+  ['?half=\ud800', false],
+])('the query %j: an order holds it: %s', (query, isHeld) => {
+  if (isHeld) checkQuery(query)
+  else expect(() => checkQuery(query)).toThrow(expect.objectContaining({ code: 'query_too_long', status: 414 }))
 })
 
 function isSame(left: BilledUsage, right: BilledUsage): boolean {

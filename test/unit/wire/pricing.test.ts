@@ -12,20 +12,19 @@ import {
 
 /** Rows of counts and prices; the amount in micros stands behind the arrow. */
 const TABLE = `
-  input cached written output | p_in  p_cached p_write p_out fee -> micros
-  0     0      0       0      | 100   10       125     400   0   -> 0
-  0     0      0       0      | 100   10       125     400   7   -> 7
-  1     0      0       0      | 1     1        1       1     0   -> 1
-  999999 0     0       0      | 1     1        1       1     0   -> 1
-  1000000 0    0       0      | 1     1        1       1     0   -> 1
-  1000001 0    0       0      | 1     1        1       1     0   -> 2
-  1000000 0    0       1000000| 100   10       125     400   0   -> 500
-  1000000 1000000 0    0      | 100   10       125     400   0   -> 10
-  1000000 0    1000000 0      | 100   10       125     400   0   -> 125
-  1000000 500000 250000 0     | 100   10       125     400   0   -> 62
-  3     1      1       1      | 100000 25000   125000  400000 3  -> 4
-  1000  600    100     250    | 100000 25000   125000  400000 3  -> 161
-  1000  600    100     250    | 0     0        0       0     0   -> 0
+  input cached written output | p_in  p_cached p_write p_out  -> micros
+  0     0      0       0      | 100   10       125     400    -> 0
+  1     0      0       0      | 1     1        1       1      -> 1
+  999999 0     0       0      | 1     1        1       1      -> 1
+  1000000 0    0       0      | 1     1        1       1      -> 1
+  1000001 0    0       0      | 1     1        1       1      -> 2
+  1000000 0    0       1000000| 100   10       125     400    -> 500
+  1000000 1000000 0    0      | 100   10       125     400    -> 10
+  1000000 0    1000000 0      | 100   10       125     400    -> 125
+  1000000 500000 250000 0     | 100   10       125     400    -> 62
+  3     1      1       1      | 100000 25000   125000  400000 -> 1
+  1000  600    100     250    | 100000 25000   125000  400000 -> 158
+  1000  600    100     250    | 0     0        0       0      -> 0
 `
 
 describe('a price', () => {
@@ -36,16 +35,16 @@ describe('a price', () => {
 
   test.each(rows)('$row', ({ numbers }) => {
     const [inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens] = numbers.slice(0, 4).map(Number)
-    const [input, cachedInput, cacheWrite, output, callFee, micros] = numbers.slice(4).map(BigInt)
+    const [input, cachedInput, cacheWrite, output, micros] = numbers.slice(4).map(BigInt)
     const usage = { inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens } as BilledUsage
-    const prices = { input, cachedInput, cacheWrite, output, callFee } as Prices
+    const prices = { input, cachedInput, cacheWrite, output } as Prices
     expect(priceUsage(usage, prices)).toBe(micros)
   })
 
-  test('of nothing is the fee', () => {
+  test('of nothing is nothing', () => {
     fc.assert(
       fc.property(pricesOf(), (prices) => {
-        expect(priceUsage(NO_USAGE, prices)).toBe(prices.callFee)
+        expect(priceUsage(NO_USAGE, prices)).toBe(0n)
       }),
     )
   })
@@ -71,7 +70,7 @@ describe('a price', () => {
           BigInt(usage.cachedInputTokens) * prices.cachedInput +
           BigInt(usage.cacheWriteTokens) * prices.cacheWrite +
           BigInt(usage.outputTokens) * prices.output
-        const excess = (priceUsage(usage, prices) - prices.callFee) * 1_000_000n - exact
+        const excess = priceUsage(usage, prices) * 1_000_000n - exact
         expect(excess >= 0n && excess < 1_000_000n).toBe(true)
       }),
     )
@@ -103,11 +102,13 @@ describe('what a budget affords', () => {
     )
   })
 
-  test('is without bound where output is free, and nothing where not even the fee is paid for', () => {
-    const free: Prices = { input: 0n, cachedInput: 0n, cacheWrite: 0n, output: 0n, callFee: 5n }
-    expect(affordableOutputTokens(6n, 10, free)).toBe(Number.MAX_SAFE_INTEGER)
-    expect(affordableOutputTokens(5n, 10, free)).toBe(0)
-    expect(affordableOutputTokens(4n, 10, free)).toBe(0)
+  test('is without bound where output is free, and nothing where not even the input is paid for', () => {
+    const perToken = 1_000_000n
+    const free: Prices = { input: perToken, cachedInput: 0n, cacheWrite: 0n, output: 0n }
+    expect(affordableOutputTokens(11n, 10, free)).toBe(Number.MAX_SAFE_INTEGER)
+    expect(affordableOutputTokens(10n, 10, free)).toBe(Number.MAX_SAFE_INTEGER)
+    expect(affordableOutputTokens(9n, 10, free)).toBe(0)
+    expect(affordableOutputTokens(0n, 0, free)).toBe(Number.MAX_SAFE_INTEGER)
   })
 })
 
@@ -130,7 +131,7 @@ function usages(): fc.Arbitrary<BilledUsage> {
 function pricesOf(outputMin = 0n): fc.Arbitrary<Prices> {
   const price = fc.bigInt({ min: 0n, max: 10n ** 9n })
   const output = fc.bigInt({ min: outputMin, max: 10n ** 9n })
-  return fc.record({ input: price, cachedInput: price, cacheWrite: price, output, callFee: price })
+  return fc.record({ input: price, cachedInput: price, cacheWrite: price, output })
 }
 
 function sum(parts: readonly BilledUsage[]): BilledUsage {

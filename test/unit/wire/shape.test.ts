@@ -7,8 +7,10 @@ import {
   amount,
   bytes,
   bytesUpTo,
+  cutToWireText,
   decodeBody,
   encodeBody,
+  isWireText,
   list,
   oneOf,
   optional,
@@ -162,5 +164,29 @@ describe('what could not be read back is never written', () => {
   test('but a map without a prototype is written as any other', () => {
     const notes = Object.assign(Object.create(null) as Record<string, string>, { a: 'b' })
     expect(decodeBody(parcel, encodeBody(parcel, { ...small, notes }), 'parcel').notes).toEqual({ a: 'b' })
+  })
+})
+
+describe('a foreign text that is cut', () => {
+  test('may stand in a message, and is the text itself where that may', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.nat({ max: 30 }), (value, maxBytes) => {
+        const cut = cutToWireText(value, maxBytes)
+        expect(cut === '' || isWireText(cut, maxBytes)).toBe(true)
+        if (isWireText(value, maxBytes)) expect(cut).toBe(value)
+      }),
+    )
+  })
+
+  test.each([
+    ['plain', 3, 'pla'],
+    ['né', 2, 'n'],
+    ['a😀b', 4, 'a'],
+    ['a😀b', 5, 'a😀'],
+    ['a\ud800b', 10, 'a\ufffdb'],
+    ['\ufeff\ufeffhello', 10, 'hello'],
+    ['\ufeff', 10, ''],
+  ])('%j to %i bytes is %j', (value, maxBytes, cut) => {
+    expect(cutToWireText(value, maxBytes)).toBe(cut)
   })
 })
