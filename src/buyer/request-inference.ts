@@ -247,7 +247,7 @@ export class Attempt {
     if (outputTokens > delivery.outputTokens) {
       throw this.#misbehaved(`it counts ${outputTokens} tokens where the parts make ${delivery.outputTokens}`)
     }
-    this.#bytesToConsume += content.length
+    this.#bytesToConsume += payload.length
     if (this.#held === undefined) this.#giveOn(content)
     else {
       this.#held.push(content.slice())
