@@ -109,7 +109,8 @@ export async function createNode({
       stop: () => stopAsked.resolve(),
     })
     const recordInference: Parameters<typeof createGateway>[0]['recordInference'] = (inference) => {
-      if (inference.direction === 'bought') return // the purchase writes its own line, with its order
+      // A purchase writes its own line, with its order.
+      if (inference.direction === 'bought' && market !== undefined) return
       ledger.recordInference(inference).catch((thrown: unknown) => {
         logger.fatal({ reason: reasonOf(thrown) }, 'the ledger cannot be written; stopping')
         stopAsked.resolve()
