@@ -32,7 +32,7 @@ export function modelsForSale(
   const found = new Map<string, ForSale>()
   for (const provider of providers) {
     if (provider.missingKey !== undefined || provider.health().state === 'down') continue
-    for (const model of provider.models() ?? []) {
+    for (const model of modelsOf(provider, rules)) {
       const rule = ruleFor(rules, model, provider.kind === 'loopback')
       const isNameable = isWireText(model.id, LIMITS.modelNameBytes)
       if (rule === undefined || !isNameable || found.has(model.id)) continue
@@ -40,6 +40,12 @@ export function modelsForSale(
     }
   }
   return [...found.values()]
+}
+
+/** The built-in model has as many names as it has parameters: those for sale are the ones that a rule spells out. */
+function modelsOf(provider: Provider, rules: readonly PriceRule[]): readonly ProviderModel[] {
+  if (provider.kind !== 'loopback') return provider.models() ?? []
+  return rules.flatMap((rule) => provider.lists(rule.model) ?? [])
 }
 
 function ruleFor(rules: readonly PriceRule[], { id }: ProviderModel, isBuiltIn: boolean): PriceRule | undefined {
@@ -55,7 +61,10 @@ function ruleFor(rules: readonly PriceRule[], { id }: ProviderModel, isBuiltIn: 
 }
 
 function patternOf(pattern: string): RegExp {
-  const parts = pattern.toLowerCase().split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+  const parts = pattern
+    .toLowerCase()
+    .split('*')
+    .map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
   return new RegExp(`^${parts.join('.*')}$`)
 }
 
