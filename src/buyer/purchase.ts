@@ -147,7 +147,10 @@ class Purchase implements Exchange {
       const candidates = ranking.candidates.slice(0, ATTEMPTS_MAX)
       for (const [index, candidate] of candidates.entries()) {
         this.#stopped.signal.throwIfAborted()
-        const error = await this.#buyFrom(candidate, need, index === candidates.length - 1)
+        const isLastSeller = index === candidates.length - 1
+        let error = await this.#buyFrom(candidate, need, isLastSeller)
+        const again = error === undefined ? undefined : await this.#catchUp(candidate, need, error)
+        if (again !== undefined) error = await this.#buyFrom(again, need, isLastSeller)
         if (error === undefined) return
         failures.push({ peer: candidate.peer, reason: error.message })
       }
@@ -157,6 +160,19 @@ class Purchase implements Exchange {
       this.#sink.onFailure(error)
       await this.#recordFailure(error)
     }
+  }
+
+  /**
+   * The same seller again, where it refused only because this node was behind: its account was not compared since it started
+   * anew, or its advert has changed. Undefined for every other refusal.
+   */
+  async #catchUp({ peer }: Candidate, need: Need, error: TokError): Promise<Candidate | undefined> {
+    const { settler, tracker } = this.#dependencies
+    const refusal = error.code === 'seller_refused' ? String(error.details.code) : ''
+    if (refusal === 'account_unreconciled') settler.forgetConnection(peer)
+    else if (refusal === 'advert_unknown') await tracker.refresh(peer)
+    else return undefined
+    return this.#rankFor(this.#request.model, need).candidates.find((candidate) => candidate.peer === peer)
   }
 
   #need(): Need {

@@ -15,6 +15,8 @@ export interface OfferTracker {
   judge(data: Uint8Array): AdvertVerdict
   /** Asks a peer for its advert, in the background. Peers that sell nothing answer so. */
   ask(peer: string): void
+  /** Asks a peer for its advert, whatever is known of it. Never rejects. */
+  refresh(peer: string): Promise<void>
   /**
    * Looks in the DHT for sellers of a model and asks them for their adverts. Resolves when one was found, or when the time is
    * up. One lookup per model at a time, and none again within a short while.
@@ -80,6 +82,10 @@ export function createOfferTracker(
       }
     },
     ask: (peer) => void fetch(peer, AbortSignal.timeout(TIMEOUTS.advertMs)),
+    async refresh(peer) {
+      offers.forget(peer)
+      await fetch(peer, AbortSignal.timeout(TIMEOUTS.advertMs))
+    },
     async lookUp(model, signal) {
       const name = canonicalModel(model)
       const known = lookups.get(name)

@@ -157,7 +157,10 @@ export function createAdmin(dependencies: AdminDependencies): AdminApi {
   }
 }
 
-function buyingView(ledger: Ledger, config: Config): { spentTodayMicros: string; heldMicros: string; limitMicros: string } {
+function buyingView(
+  ledger: Ledger,
+  config: Config,
+): { spentTodayMicros: string; heldMicros: string; limitMicros: string } {
   const held = ledger.accountViews().reduce((sum, view) => (view.side === 'buyer' ? sum + view.held : sum), 0n)
   return {
     spentTodayMicros: (ledger.spentAndHeld() - held).toString(),
