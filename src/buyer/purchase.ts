@@ -5,7 +5,7 @@
 import type { Logger } from 'pino'
 import type { RandomBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { TokError, toTokError } from '../base/errors.ts'
+import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
 import { estimateInputTokens } from '../dialects/estimate-input-tokens.ts'
 import type { AnswerSink, AnswerSource, Exchange, ModelRequest } from '../dialects/exchange.ts'
 import { skimRequest } from '../dialects/skim-request.ts'
@@ -368,6 +368,10 @@ function statusOf(error: TokError | undefined): InferenceRecord['status'] {
 
 /** True for what speaks against the seller; a limit of this node, or a client that left, does not. */
 function isSellersFault(error: TokError): boolean {
+  if (error.code === 'seller_refused') {
+    const { owner } = new TokError(readErrorCode(String(error.details.code)))
+    return owner === 'seller' || owner === 'provider'
+  }
   return error.owner === 'seller' || error.owner === 'network' || error.owner === 'provider'
 }
 
