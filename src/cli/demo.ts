@@ -45,7 +45,8 @@ interface DemoCall {
   readonly seller: string
   readonly inputTokens: number
   readonly outputTokens: number
-  readonly amountMicros: string
+  /** A number here, for whoever reads the document with any tool: the sums of a demo are small. */
+  readonly amountMicros: number
   /** CID of the receipt. */
   readonly receipt: string
 }
@@ -265,7 +266,7 @@ class DemoMarket {
       seller: String(journal.target),
       inputTokens: Number(journal.inputTokens ?? 0),
       outputTokens: Number(journal.outputTokens ?? 0),
-      amountMicros: String(journal.amount ?? 0),
+      amountMicros: Number(journal.amount ?? 0),
       receipt: receipt === undefined ? undefined : String(receipt.id),
       vouchers: Number(voucher?.index ?? 0),
     }

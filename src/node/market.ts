@@ -78,9 +78,9 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
     seller && createSettlementAnswerer({ ledger, logger, creditLimitOf: (buyer) => seller.creditLimitOf(buyer) })
 
   // The host calls back from the moment it listens; what it calls is there a turn later.
-  let publisher: AdvertPublisher | undefined
-  let tracker: OfferTracker | undefined
-  let settler: Settler | undefined
+  let publisher: AdvertPublisher | undefined = undefined
+  let tracker: OfferTracker | undefined = undefined
+  let settler: Settler | undefined = undefined
 
   const forgetConnection = (peer: string): void => {
     settler?.forgetConnection(peer)

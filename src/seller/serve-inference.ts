@@ -80,6 +80,8 @@ export function createSeller(dependencies: SellerDependencies, options: SellerOp
   let isPaused = false
   let isDraining = false
   let slotsTaken = 0
+  /** Calls from the moment their body is here to their end. */
+  const serving = new Set<Promise<void>>()
 
   const sellerAccounts = () => ledger.accountViews().filter((account) => account.side === 'seller')
 
@@ -225,7 +227,10 @@ export function createSeller(dependencies: SellerDependencies, options: SellerOp
       const { outputTokensMax } = opened.value
       const stopsAtMaximum = (skimRequest(body).maxOutputTokens ?? Infinity) > outputTokensMax
       sale = new Sale({ ledger, clock, logger }, channel, opened, { stopsAtMaximum })
-      serve(channel, sale, opened, of, body).then(giveBack, stop)
+      if (isDraining) throw new TokError('node_stopping')
+      const served = serve(channel, sale, opened, of, body).then(giveBack, stop)
+      serving.add(served)
+      void served.finally(() => serving.delete(served))
     }
     const onOrderFrame = (type: number, payload: Uint8Array): void => {
       if (type === FRAMES.order && frame === undefined) {
@@ -277,10 +282,9 @@ export function createSeller(dependencies: SellerDependencies, options: SellerOp
     isPaused: () => isPaused,
     async drain(graceMs) {
       isDraining = true
-      const deadlineMs = clock.monotonicMs() + graceMs
-      while (slotsTaken > 0 && clock.monotonicMs() < deadlineMs) await pause(clock)
+      await within(clock, graceMs, Promise.all(serving))
       for (const sale of sales) sale.stop(new TokError('node_stopping'))
-      while (slotsTaken > 0 && clock.monotonicMs() < deadlineMs + TIMEOUTS.receiptMs) await pause(clock)
+      await within(clock, TIMEOUTS.receiptMs, Promise.all(serving))
     },
   }
 }
@@ -334,8 +338,13 @@ function lineOf(
   }
 }
 
-function pause(clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(20, resolve)
+/** Resolves with the work, or when the time is up. */
+async function within(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const cancel = clock.after(limitMs, resolve)
+    void work.finally(() => {
+      cancel()
+      resolve()
+    })
   })
 }
