@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto'
 import { equalBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
+import { peerVisibleCode, readErrorCode, TokError, toTokError } from '../base/errors.ts'
 import { createDelivery, isEventStream, type Delivery } from '../dialects/delivery.ts'
 import type { AnswerHead, AnswerSink, ModelRequest } from '../dialects/exchange.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -266,24 +266,26 @@ export class Attempt {
     this.#waitFor('no end of the call', TIMEOUTS.receiptMs)
     this.#delivery?.end()
     const order = this.#order
+    const failure = this.#failureIn(receipt.value)
     let due = receipt.value.usage
     try {
       checkReceipt(this.#channel.peer, order, receipt, this.#seen())
       this.#receipt = receipt
-      this.#error ??= this.#failureIn(receipt.value)
+      this.#error ??= failure
     } catch (thrown) {
-      this.#error ??= toTokError(thrown)
+      this.#error ??= failure ?? toTokError(thrown)
       due = countedUsage(order.value, this.#delivery?.outputTokens ?? 0)
     }
+    // A wrong bill takes nothing from an answer that came whole.
     const isWhole = this.#error === undefined || this.#error.code === 'receipt_disputed'
-    if (isWhole) this.#answer()
+    if (isWhole && this.#head !== undefined) this.#answer()
     const isOwed = this.#receipt !== undefined || this.#delivery !== undefined
     const voucher = isOwed ? await this.#ledger.signVoucher(order.id, due) : undefined
     if (voucher !== undefined && this.#stageNow() !== 'over')
       this.#channel.send(FRAMES.voucher, encodeEnvelope(voucher))
   }
 
-  /** What the client has to be told of a call whose receipt is right; undefined if its answer is whole. */
+  /** What the client has to be told of a call with this receipt; undefined if its answer is whole. */
   #failureIn(receipt: Receipt): TokError | undefined {
     const { peer } = this.#channel
     const code = readErrorCode(receipt.error ?? 'internal_error')
@@ -406,7 +408,7 @@ export class Attempt {
   #break(error: TokError): void {
     if (this.#stage === 'over') return
     this.#error ??= error
-    this.#sendAbort(error.code)
+    this.#sendAbort(peerVisibleCode(error))
     this.#end()
   }
 
