@@ -279,6 +279,7 @@ export class Attempt {
     // A wrong bill takes nothing from an answer that came whole.
     const isWhole = this.#error === undefined || this.#error.code === 'receipt_disputed'
     if (isWhole && this.#head !== undefined) this.#answer()
+    else this.#tellFailure()
     const isOwed = this.#receipt !== undefined || this.#delivery !== undefined
     const voucher = isOwed ? await this.#ledger.signVoucher(order.id, due) : undefined
     if (voucher !== undefined && this.#stageNow() !== 'over')
@@ -419,10 +420,7 @@ export class Attempt {
     this.#cancelVoucher?.()
     this.#channel.close()
     this.#delivery?.end()
-    if (this.#isHeadGivenOn && !this.#isAnswered) {
-      this.#isAnswered = true
-      this.#sink.onFailure(this.#error ?? new TokError('receipt_missing', { peer: this.#channel.peer }))
-    }
+    this.#tellFailure()
     this.#conclude({
       isAnswered: this.#isAnswered,
       error: this.#error,
@@ -431,6 +429,13 @@ export class Attempt {
       httpStatus: this.#head?.status,
       firstPartMs: this.#firstPartMs,
     })
+  }
+
+  /** A client that has seen a part of the answer is told that the rest will not come. */
+  #tellFailure(): void {
+    if (!this.#isHeadGivenOn || this.#isAnswered) return
+    this.#isAnswered = true
+    this.#sink.onFailure(this.#error ?? new TokError('receipt_missing', { peer: this.#channel.peer }))
   }
 
   #sendAbort(code: string): void {
