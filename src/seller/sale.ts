@@ -75,6 +75,8 @@ export class Sale {
   #waiting: Uint8Array[] = []
   #waitingBytes = 0
   #isProviderPaused = false
+  /** False until the buyer grants credit for more parts. */
+  #isWritable = true
   /** The provider has said all it will; undefined error: properly. */
   #ending: { readonly error: TokError | undefined } | undefined
   #isChannelOpen = true
@@ -159,6 +161,7 @@ export class Sale {
   }
 
   onWritable(): void {
+    this.#isWritable = true
     this.#deliver()
   }
 
@@ -223,7 +226,12 @@ export class Sale {
 
   /** Sends what the window and the credit allow, and ends the call when there is nothing left. */
   #deliver(): void {
-    while (this.#state === 'delivering' && this.#waiting.length > 0 && this.#delivery !== undefined) {
+    while (
+      this.#state === 'delivering' &&
+      this.#waiting.length > 0 &&
+      this.#isWritable &&
+      this.#delivery !== undefined
+    ) {
       if (this.#isAtMaximum(this.#delivery)) {
         this.stop(new TokError('order_maximum_reached'))
         return
@@ -233,13 +241,13 @@ export class Sale {
         this.#awaitVoucher()
         return
       }
-      if (!this.#deliverPiece(this.#delivery, room)) return
+      this.#deliverPiece(this.#delivery, room)
     }
     if (this.#state === 'delivering' && this.#ending !== undefined && this.#waiting.length === 0) void this.#finish()
   }
 
   /** One part: no more bytes than the room's tokens can have, so that the window is passed by one event at the most. */
-  #deliverPiece(delivery: Delivery, room: number): boolean {
+  #deliverPiece(delivery: Delivery, room: number): void {
     const first = this.#waiting[0] ?? new Uint8Array()
     const size = Math.min(Math.max(room * TEXT_BYTES_PER_TOKEN, PIECE_BYTES_MIN), PART_CONTENT_BYTES_MAX)
     const piece = first.subarray(0, size)
@@ -250,12 +258,11 @@ export class Sale {
     this.#digest.update(piece)
     delivery.push(piece)
     this.#firstPartMs ??= this.#elapsedMs()
-    const mayGoOn = this.#send(FRAMES.part, encodePart(delivery.outputTokens, piece))
+    this.#isWritable = this.#send(FRAMES.part, encodePart(delivery.outputTokens, piece))
     if (this.#isProviderPaused && this.#waitingBytes < WAITING_BYTES_LOW) {
       this.#isProviderPaused = false
       this.#exchange?.resume()
     }
-    return mayGoOn
   }
 
   /** True if an event stream has come to the order's maximum and the provider itself knows no limit. */

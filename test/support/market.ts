@@ -322,5 +322,5 @@ function priceOf(usage: TokenCounts, prices: Readonly<Record<string, string>>): 
     BigInt(cached) * price('cachedInput') +
     BigInt(written) * price('cacheWrite') +
     BigInt(outputTokens) * price('output')
-  return price('callFee') + (cost + 999_999n) / 1_000_000n
+  return (cost + 999_999n) / 1_000_000n
 }
