@@ -3,6 +3,7 @@
  * record, settle. Everything it calls answers when asked. Source: journey A in docs/ARCHITECTURE.md.
  */
 import type { Logger } from 'pino'
+import { formatAmount } from '../base/amount.ts'
 import type { RandomBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
@@ -143,8 +144,10 @@ class Purchase implements Exchange {
       checkQuery(this.#request.query)
       const need = this.#need()
       const ranking = await this.#findSellers(need)
-      failures.push(...ranking.passedOver)
       const candidates = ranking.candidates.slice(0, ATTEMPTS_MAX)
+      if (candidates.length === 0 && ranking.passedOver.some(({ isSpendLimit }) => isSpendLimit)) {
+        throw this.#spendLimitReached()
+      }
       for (const [index, candidate] of candidates.entries()) {
         this.#stopped.signal.throwIfAborted()
         const isLastSeller = index === candidates.length - 1
@@ -152,14 +155,23 @@ class Purchase implements Exchange {
         const again = error === undefined ? undefined : await this.#catchUp(candidate, need, error)
         if (again !== undefined) error = await this.#buyFrom(again, need, isLastSeller)
         if (error === undefined) return
+        if (error.code === 'spend_limit_reached') throw this.#spendLimitReached()
         failures.push({ peer: candidate.peer, reason: error.message })
       }
-      throw new TokError('no_offer', { model: this.#request.model, detail: describe(failures) })
+      const detail = describe([...failures, ...ranking.passedOver])
+      throw new TokError('no_offer', { model: this.#request.model, detail })
     } catch (thrown) {
       const error = toTokError(thrown)
       this.#sink.onFailure(error)
       await this.#recordFailure(error)
     }
+  }
+
+  #spendLimitReached(): TokError {
+    const { ledger } = this.#dependencies
+    const shown = (micros: bigint): string => `${formatAmount(micros)} ${ledger.asset}`
+    const { spendLimit } = this.#options
+    return new TokError('spend_limit_reached', { limit: shown(spendLimit), spent: shown(ledger.spentAndHeld()) })
   }
 
   /**

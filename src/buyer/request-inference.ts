@@ -317,7 +317,7 @@ export class Attempt {
       answerDigest: new Uint8Array(this.#digest.copy().digest()),
       countedOutputTokens: this.#delivery?.outputTokens ?? 0,
       textBytes: this.#delivery?.meter.textBytes ?? 0,
-      httpStatus: this.#head?.status,
+      httpStatus: this.#answerBytes === 0 ? undefined : this.#head?.status,
       reported: this.#delivery?.meter.usage ?? {},
     }
   }

@@ -15,7 +15,7 @@ export interface SeenAnswer {
   readonly countedOutputTokens: number
   /** UTF-8 bytes of generated text. */
   readonly textBytes: number
-  /** Status of the answer; undefined if there was no head. */
+  /** Status of the answer; undefined if there was none: a head without a byte after it is no answer, and costs nothing. */
   readonly httpStatus: number | undefined
   /** What the provider's own bytes say was used; undefined where they say nothing. */
   readonly reported: ReportedUsage

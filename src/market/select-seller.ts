@@ -38,6 +38,8 @@ export interface Candidate extends ListedOffer {
 export interface PassedOver {
   readonly peer: string
   readonly reason: string
+  /** True if it is this node's own spending limit that keeps the seller out. */
+  readonly isSpendLimit?: boolean
 }
 
 /** With less output than this paid for, an answer is not worth starting, unless less was wanted. */
@@ -64,13 +66,14 @@ export function selectSellers(
   const fitting: (ListedOffer & { outputTokensMax: number; amountMax: bigint; typicalPrice: bigint })[] = []
   for (const listed of offers) {
     const room = roomWith(listed)
-    const outputTokensMax = outputRoom(listed, need, room)
+    const obstacle = obstacleOf(listed, need, recordOf(listed.peer)) ?? moneyObstacle(listed, need, room)
+    if (obstacle !== undefined) {
+      passedOver.push({ peer: listed.peer, ...obstacle })
+      continue
+    }
+    const outputTokensMax = outputRoom(listed, need, budgetOf(room))
     const amountMax = maximumPrice(need.inputTokensMax, outputTokensMax, listed.offer.prices)
-    const isTooDear =
-      amountMax > budgetOf(room) || outputTokensMax < Math.min(OUTPUT_TOKENS_MIN, need.outputTokensWanted)
-    const obstacle = obstacleOf(listed, need, recordOf(listed.peer), isTooDear)
-    if (obstacle !== undefined) passedOver.push({ peer: listed.peer, reason: obstacle })
-    else fitting.push({ ...listed, outputTokensMax, amountMax, typicalPrice: typicalPriceOf(listed, need) })
+    fitting.push({ ...listed, outputTokensMax, amountMax, typicalPrice: typicalPriceOf(listed, need) })
   }
   const cheapest = fitting.reduce<bigint | undefined>(
     (least, { typicalPrice }) => (least === undefined || typicalPrice < least ? typicalPrice : least),
@@ -92,22 +95,43 @@ export function selectSellers(
   return { candidates, passedOver }
 }
 
-function outputRoom({ offer }: ListedOffer, need: Need, room: Room): number {
-  return Math.min(need.outputTokensWanted, affordableOutputTokens(budgetOf(room), need.inputTokensMax, offer.prices))
+function outputRoom({ offer }: ListedOffer, need: Need, budget: bigint): number {
+  return Math.min(need.outputTokensWanted, affordableOutputTokens(budget, need.inputTokensMax, offer.prices))
 }
 
 function budgetOf({ credit, spend }: Room): bigint {
   return spend !== undefined && spend < credit ? spend : credit
 }
 
-function obstacleOf({ offer }: ListedOffer, need: Need, record: SellerRecord, isTooDear: boolean): string | undefined {
-  if (!offer.dialects.includes(need.dialect)) return `serves ${offer.dialects.join(', ')}, not ${need.dialect}`
+function obstacleOf({ offer }: ListedOffer, need: Need, record: SellerRecord): { reason: string } | undefined {
+  if (!offer.dialects.includes(need.dialect)) {
+    return { reason: `serves ${offer.dialects.join(', ')}, not ${need.dialect}` }
+  }
   const { contextTokens } = offer
   if (contextTokens !== undefined && need.inputTokensEstimate > contextTokens) {
-    return `its context is ${contextTokens} tokens, the request has about ${need.inputTokensEstimate}`
+    return { reason: `its context is ${contextTokens} tokens, the request has about ${need.inputTokensEstimate}` }
   }
-  if (record.restsForMs > 0) return `failed lately, rests for ${Math.ceil(record.restsForMs / 1_000)} s`
-  return isTooDear ? 'the credit line or the spending limit does not pay for an answer' : undefined
+  if (record.restsForMs > 0) return { reason: `failed lately, rests for ${Math.ceil(record.restsForMs / 1_000)} s` }
+  return undefined
+}
+
+/** Why an answer worth starting cannot be paid for: the seller's credit line, or this node's own limit. */
+function moneyObstacle(
+  listed: ListedOffer,
+  need: Need,
+  { credit, spend }: Room,
+): { reason: string; isSpendLimit?: boolean } | undefined {
+  const outputTokensMin = Math.min(OUTPUT_TOKENS_MIN, need.outputTokensWanted)
+  const least = maximumPrice(need.inputTokensMax, outputTokensMin, listed.offer.prices)
+  const shown = (micros: bigint): string => formatAmount(micros > 0n ? micros : 0n)
+  if (least > credit) {
+    return { reason: `${shown(credit)} is left of its credit line, this request may cost ${shown(least)} or more` }
+  }
+  if (spend === undefined || least <= spend) return undefined
+  return {
+    reason: `${shown(spend)} is left of the spending limit, this request may cost ${shown(least)} or more`,
+    isSpendLimit: true,
+  }
 }
 
 function typicalPriceOf({ offer }: ListedOffer, need: Need): bigint {

@@ -352,7 +352,7 @@ export class Sale {
       answerDigest: new Uint8Array(),
       countedOutputTokens: delivery?.outputTokens ?? 0,
       textBytes: delivery?.meter.textBytes ?? 0,
-      httpStatus: this.#head?.status,
+      httpStatus: this.#answerBytes === 0 ? undefined : this.#head?.status,
       reported: delivery?.meter.usage ?? {},
     })
     const model = delivery?.meter.model
