@@ -17,6 +17,8 @@ export interface Call {
   live: boolean
   /** True once the buyer rejected its item: it is not proposed again, and its credit stays used. */
   disputed: boolean
+  /** True while no room was left to show it to the other side in this exchange: it is not proposed before it was. */
+  isHeldBack: boolean
   /** The newest voucher that is on disk. */
   voucher: Signed<Voucher> | undefined
   receipt: Signed<Receipt> | undefined
@@ -60,6 +62,11 @@ export interface AccountState {
 
 export const NO_HEAD: AccountHead = { sequence: 0, head: undefined, owed: 0n, paid: 0n, creditLimit: 0n }
 
+/** A call that begins. */
+export function liveCall(order: Signed<Order>): Call {
+  return { order, live: true, disputed: false, isHeldBack: false, voucher: undefined, receipt: undefined }
+}
+
 /** What a sealed call is settled at: the lesser of the voucher's promise and the receipt's claim; 0 without a voucher. */
 export function claimOf(call: Call): bigint {
   if (call.voucher === undefined) return 0n
@@ -89,12 +96,18 @@ export function unsettledOf(state: AccountState): bigint {
   return micros
 }
 
-/** The item that settles a sealed call, or undefined if nothing is owed for it. */
+/**
+ * True if a sealed call stays open until a statement settles it: its voucher promises something. A receipt for nothing is
+ * settled too, at 0, because the buyer may not have it.
+ */
+export function isToSettle(call: Call): boolean {
+  return call.voucher !== undefined && call.voucher.value.amount > 0n
+}
+
+/** The item that settles a sealed call, or undefined if nothing was promised for it. */
 export function itemOf(call: Call): CallItem | undefined {
-  if (call.voucher === undefined) return undefined
   const { voucher, receipt } = call
-  const claim = claimOf(call)
-  if (claim === 0n) return undefined
+  if (voucher === undefined || !isToSettle(call)) return undefined
   const isReceiptLower = receipt !== undefined && receipt.value.amount <= voucher.value.amount
   return {
     kind: 'call',
@@ -102,7 +115,7 @@ export function itemOf(call: Call): CallItem | undefined {
     voucher: voucher.id,
     receipt: receipt?.id,
     usage: isReceiptLower ? receipt.value.usage : voucher.value.usage,
-    amount: claim,
+    amount: claimOf(call),
   }
 }
 
@@ -111,7 +124,7 @@ export function buildStatement(state: AccountState, creditLimit: bigint, issuedA
   const items: CallItem[] = []
   for (const call of state.calls.values()) {
     if (items.length === LIMITS.statementItems) break
-    const item = call.live || call.disputed ? undefined : itemOf(call)
+    const item = call.live || call.disputed || call.isHeldBack ? undefined : itemOf(call)
     if (item !== undefined) items.push(item)
   }
   if (items.length === 0) return undefined
@@ -192,7 +205,7 @@ export interface Refusal {
 export interface KnownCall {
   readonly order: Signed<Order> | undefined
   readonly isSettled: boolean
-  /** The highest amount the buyer ever signed for it. */
+  /** The most the buyer owes for it by what it signed and the receipt it was given. */
   readonly promised: bigint
   /** The voucher and receipt the item names, if they came and hold. */
   readonly voucher: Signed<Voucher> | undefined
@@ -222,7 +235,7 @@ export function judgeProposal(
     if (voucher === undefined) return refuse('the voucher it names is missing or not of this order', item.order)
     if (item.receipt !== undefined && receipt === undefined)
       return refuse('the receipt it names is missing', item.order)
-    if (item.amount > promised) return refuse('it is above the highest voucher', item.order)
+    if (item.amount > promised) return refuse('it is above what voucher and receipt make', item.order)
     const wrong = breachOfItem(item, order.value, voucher.value, receipt?.value)
     if (wrong !== undefined) return refuse(wrong, item.order)
   }

@@ -51,7 +51,7 @@ import {
 } from '../wire/inference.ts'
 import { journalEntryShape, type InferenceRecord, type JournalEntry } from '../wire/journal.ts'
 import { priceUsage, type BilledUsage } from '../wire/pricing.ts'
-import { DOMAINS, LIMITS } from '../wire/registry.ts'
+import { DOMAINS, LIMITS, TIMEOUTS } from '../wire/registry.ts'
 import { amount, bytes, decodeBody, encodeBody, optional, record, uint } from '../wire/shape.ts'
 import {
   buildStatement,
@@ -60,7 +60,9 @@ import {
   exposureOf,
   headAfter,
   heldOf,
+  isToSettle,
   judgeProposal,
+  liveCall,
   NO_HEAD,
   unsettledOf,
   type AccountHead,
@@ -128,6 +130,11 @@ export interface PurchaseTerms {
   readonly strangerCredit: bigint
 }
 
+/** The buyer's final answer to a proposal. */
+export type ProposalAnswer =
+  | { readonly countersignature: Uint8Array; readonly statement: Uint8Array }
+  | { readonly rejection: Envelope }
+
 export type Ledger = Awaited<ReturnType<typeof openLedger>>
 
 const headShape = record({
@@ -152,8 +159,10 @@ export async function openLedger(
   const queue = createCommitQueue(store)
   const accounts = new Map<string, AccountState>()
   const accountOfOrder = new Map<string, AccountState>()
-  /** Signing of one call's vouchers goes one after the other. */
-  const signing = new Map<string, Promise<unknown>>()
+  /** Steps of one call, and of one account, go one after the other: by id in hexadecimal, the last of each. */
+  const lasts = new Map<string, Promise<unknown>>()
+  /** Who waits for a live call to be sealed, by order. */
+  const sealings = new Map<string, Set<() => void>>()
   let journalSequence = 0
   let journalHead: Uint8Array | undefined
   let advertSequence = 0
@@ -198,16 +207,28 @@ export async function openLedger(
       const call = await loadCall(orderId)
       const state = stateOf(accountOf(call.order.value))
       call.disputed = value[0] === CALL_MARKS.disputed
+      call.live = value[0] === CALL_MARKS.live
       addCall(state, call)
-      if (value[0] === CALL_MARKS.live) broken.push(call)
+      if (call.live) broken.push(call)
     }
     for (const state of accounts.values()) {
+      const { buyer, seller } = state.account
+      if (!equalBytes(buyer, key.publicKey) && !equalBytes(seller, key.publicKey)) {
+        throw new TokError('ledger_corrupt', {
+          position: `account ${toHex(state.id)}`,
+          reason: 'it is the ledger of another node key',
+        })
+      }
       const proposal = await store.get(keyOf(SPACES.proposal, state.id))
       if (proposal !== undefined) {
         const frame = decodeBody(proposalShape, proposal, 'proposal')
         state.pending = { statement: open(STATEMENT, frame), frame }
       }
-      state.rejection = (await rejectionsOf(state)).at(-1)?.id
+      const rejection = (await rejectionsOf(state, state.head.sequence + 1)).at(-1)
+      state.rejection = rejection?.id
+      if (state.side === 'seller' && rejection !== undefined && refusedCallOf(state, rejection.value) === undefined) {
+        state.frozen = frozenBy(rejection.value)
+      }
       for await (const _ of store.entries(...rangeOf(keyOf(SPACES.evidence, state.id)))) {
         state.frozen = 'both sides signed different statements at one sequence; the proof is kept'
       }
@@ -249,7 +270,7 @@ export async function openLedger(
     }
     const voucher = await readSigned(SPACES.voucher, VOUCHER, orderId)
     const receipt = await readSigned(SPACES.receipt, RECEIPT, orderId)
-    return { order, live: false, disputed: false, voucher, receipt }
+    return { ...liveCall(order), voucher, receipt }
   }
 
   async function loadJournalHead(): Promise<void> {
@@ -272,7 +293,6 @@ export async function openLedger(
       advertSequence = advert.value.sequence
       ownAdverts.push(advert)
     }
-    ownAdverts = ownAdverts.filter((advert) => advert.value.expiresAtMs > clock.nowMs())
   }
 
   async function readSigned<T>(space: number, kind: Kind<T>, id: Uint8Array): Promise<Signed<T> | undefined> {
@@ -282,8 +302,12 @@ export async function openLedger(
 
   // Accounts in memory.
 
-  function accountOf(parties: { readonly buyer: Uint8Array; readonly seller: Uint8Array }): Account {
-    return { network, asset, buyer: parties.buyer, seller: parties.seller }
+  function accountOf({ network: name, asset: unit, buyer, seller }: Account): Account {
+    return { network: name, asset: unit, buyer, seller }
+  }
+
+  function isOwn(account: Account): boolean {
+    return account.network === network && account.asset === asset
   }
 
   function stateOf(account: Account): AccountState {
@@ -352,6 +376,22 @@ export async function openLedger(
     return { key: keyOf(space, id), value: encodeEnvelope(envelope) }
   }
 
+  /** Runs `step` when the steps asked for before under this id, of an order or an account, are through. */
+  function oneAfterAnother<T>(id: Uint8Array, step: () => Promise<T>): Promise<T> {
+    const name = toHex(id)
+    const before = lasts.get(name) ?? Promise.resolve()
+    const result = before.then(step, step)
+    const settled = result.then(
+      () => undefined,
+      () => undefined,
+    )
+    lasts.set(name, settled)
+    void settled.then(() => {
+      if (lasts.get(name) === settled) lasts.delete(name)
+    })
+    return result
+  }
+
   // Journal.
 
   function journalWrite(inference: InferenceRecord): Write {
@@ -397,7 +437,7 @@ export async function openLedger(
       throw new TokError('credit_exhausted', { detail: `${room.credit} micros are left of the line` })
     }
     if (room.spend !== undefined && order.value.amountMax > room.spend) throw spendLimitError(terms.spendLimit ?? 0n)
-    addCall(state, { order, live: true, disputed: false, voucher: undefined, receipt: undefined })
+    addCall(state, liveCall(order))
     await queue.commit([
       put(SPACES.order, order.id, order),
       { key: openCallKey(state, order.id), value: Uint8Array.of(CALL_MARKS.live) },
@@ -410,7 +450,7 @@ export async function openLedger(
 
   /** What a purchase from `seller` may still use, in micros: of its credit line, and of today's spending limit. */
   function purchaseRoom(seller: Uint8Array, terms: PurchaseTerms): { credit: bigint; spend: bigint | undefined } {
-    const state = stateOf(accountOf({ buyer: key.publicKey, seller }))
+    const state = stateOf({ network, asset, buyer: key.publicKey, seller })
     const limit = state.creditLimitTold ?? terms.strangerCredit
     return {
       credit: limit - exposureOf(state),
@@ -437,8 +477,8 @@ export async function openLedger(
       const price = priceUsage(usage, order.prices)
       const before = call.voucher?.value
       if (price < (before?.amount ?? 0n)) return undefined
-      const isNews = price > (before?.amount ?? 0n) || usage.outputTokens > (before?.usage.outputTokens ?? 0)
-      if (!isNews) return undefined
+      const isGrown = price > (before?.amount ?? 0n) || usage.outputTokens > (before?.usage.outputTokens ?? 0)
+      if (!isGrown) return undefined
       const value: Voucher = {
         type: DOMAINS.voucher,
         network,
@@ -487,7 +527,7 @@ export async function openLedger(
     if (terms.strangerRoom !== undefined && maximum > terms.strangerRoom) {
       throw new TokError('credit_exhausted', { detail: 'the budget for buyers without history is used up' })
     }
-    addCall(state, { order, live: true, disputed: false, voucher: undefined, receipt: undefined })
+    addCall(state, liveCall(order))
     if ((await store.get(keyOf(SPACES.order, order.id))) !== undefined) {
       dropCall(state, order.id)
       throw new TokError('order_known')
@@ -509,36 +549,40 @@ export async function openLedger(
     const { call } = found
     const voucher = openVoucher(call.order, envelope)
     return oneAfterAnother(orderId, async () => {
-      const known = call.voucher?.value
-      if (known !== undefined && voucher.value.index <= known.index) return undefined
-      if (known !== undefined && voucher.value.amount < known.amount) {
-        throw new TokError('voucher_invalid', { reason: 'its amount is below the one before' })
-      }
+      if (!call.live || !isNews(voucher, call.voucher)) return undefined
       await queue.commit([put(SPACES.voucher, orderId, voucher)])
       call.voucher = voucher
       return voucher
     })
   }
 
+  /** @throws TokError `voucher_invalid` for one that is newer and promises less: a voucher never falls */
+  function isNews(voucher: Signed<Voucher>, known: Signed<Voucher> | undefined): boolean {
+    if (known === undefined) return true
+    if (voucher.value.index <= known.value.index) return false
+    if (voucher.value.amount >= known.value.amount) return true
+    throw new TokError('voucher_invalid', { reason: 'its amount is below the one before' })
+  }
+
   function openVoucher(order: Signed<Order>, envelope: Envelope): Signed<Voucher> {
     const voucher = open(VOUCHER, envelope)
-    const { value } = voucher
-    const isOfOrder =
-      value.network === network &&
-      equalBytes(value.order, order.id) &&
-      equalBytes(value.buyer, order.value.buyer) &&
-      equalBytes(value.seller, order.value.seller)
-    if (!isOfOrder) throw new TokError('voucher_invalid', { reason: 'it belongs to another order' })
-    checkBilling(value, order.value)
+    if (!isOfCall(voucher.value, order.id, order.value)) {
+      throw new TokError('voucher_invalid', { reason: 'it belongs to another order' })
+    }
+    checkBilling(voucher.value, order.value)
     return voucher
   }
 
   /** Records this seller's receipt; it is sent after that. */
-  async function recordReceipt(receipt: Signed<Receipt>): Promise<void> {
-    const found = findCall(receipt.value.order)
-    if (found === undefined) throw new TokError('internal_error', { reason: 'a receipt for a call that is not open' })
-    await queue.commit([put(SPACES.receipt, receipt.value.order, receipt)])
-    found.call.receipt = receipt
+  function recordReceipt(receipt: Signed<Receipt>): Promise<void> {
+    const { order } = receipt.value
+    return oneAfterAnother(order, async () => {
+      const found = findCall(order)
+      if (found?.call.live !== true)
+        throw new TokError('internal_error', { reason: 'a receipt for a call that is over' })
+      await queue.commit([put(SPACES.receipt, order, receipt)])
+      found.call.receipt = receipt
+    })
   }
 
   /** Seals a sale: it counts at its newest voucher, or at its receipt if that is lower. */
@@ -553,32 +597,19 @@ export async function openLedger(
     isAnswered = true,
   ): Promise<void> {
     const found = findCall(orderId)
-    if (found === undefined) throw new TokError('record_not_found', { id: toHex(orderId) })
+    if (found?.call.live !== true) throw new TokError('record_not_found', { id: toHex(orderId) })
     const { state, call } = found
     const sealed: Call = { ...call, live: false, receipt: receipt ?? call.receipt }
     const claim = claimOf(sealed)
-    const writes: Write[] = isAnswered || claim > 0n ? [journalWrite({ ...inference, amount: claim })] : []
+    const isOpen = isToSettle(sealed)
+    const writes: Write[] = isAnswered || isOpen ? [journalWrite({ ...inference, amount: claim })] : []
     if (receipt !== undefined) writes.push(put(SPACES.receipt, orderId, receipt))
-    const mark = claim === 0n ? undefined : Uint8Array.of(CALL_MARKS.sealed)
+    const mark = isOpen ? Uint8Array.of(CALL_MARKS.sealed) : undefined
     await queue.commit([...writes, { key: openCallKey(state, orderId), value: mark }])
     call.receipt = sealed.receipt
     call.live = false
-    if (claim === 0n) dropCall(state, orderId)
-  }
-
-  function oneAfterAnother<T>(orderId: Uint8Array, step: () => Promise<T>): Promise<T> {
-    const name = toHex(orderId)
-    const before = signing.get(name) ?? Promise.resolve()
-    const result = before.then(step, step)
-    const settled = result.then(
-      () => undefined,
-      () => undefined,
-    )
-    signing.set(name, settled)
-    void settled.then(() => {
-      if (signing.get(name) === settled) signing.delete(name)
-    })
-    return result
+    if (!isOpen) dropCall(state, orderId)
+    for (const resume of sealings.get(toHex(orderId)) ?? []) resume()
   }
 
   // The exchange between the two sides of an account.
@@ -595,15 +626,19 @@ export async function openLedger(
     }
   }
 
-  /** Up to one frame of statements after `sequence`, for a side that lacks them. */
-  async function statementsAfter(account: Account, sequence: number): Promise<readonly DualSigned[]> {
+  /** Statements after `sequence`, as many as a frame holds unless fewer are asked for, for a side that lacks them. */
+  async function statementsAfter(
+    account: Account,
+    sequence: number,
+    countMax: number = LIMITS.statementsPerFrame,
+  ): Promise<readonly DualSigned[]> {
     const { id } = stateOf(account)
     const from = keyOf(SPACES.statement, id, sortableUint(sequence + 1))
     const [, to] = rangeOf(keyOf(SPACES.statement, id))
     const found: DualSigned[] = []
     for await (const [, value] of store.entries(from, to)) {
       found.push(decodeBody(dualSignedShape, value, 'statement'))
-      if (found.length === LIMITS.statementsPerFrame) break
+      if (found.length === countMax) break
     }
     return found
   }
@@ -613,23 +648,27 @@ export async function openLedger(
    * signature, whatever its database says (R6).
    * @throws TokError `statement_invalid`, `signature_invalid`
    */
-  async function appendStatements(account: Account, statements: readonly DualSigned[]): Promise<void> {
-    const state = stateOf(account)
-    for (const each of statements) {
-      const statement = openStatement(each)
-      const breach = breachOfChain(state.account, state.head, statement.value)
-      if (breach !== undefined) throw new TokError('statement_invalid', { reason: breach })
-      await post(state, statement, [])
-    }
+  function appendStatements(account: Account, statements: readonly DualSigned[]): Promise<void> {
+    return oneAfterAnother(accountId(account), async () => {
+      const state = stateOf(account)
+      for (const each of statements) {
+        const statement = openStatement(each)
+        const breach = breachOfChain(state.account, state.head, statement.value)
+        if (breach !== undefined) throw new TokError('statement_invalid', { reason: breach })
+        const { pending } = state
+        const isPending = pending !== undefined && equalBytes(pending.statement.id, statement.id)
+        await post(state, statement, isPending ? papersOf(pending.frame) : NO_PAPERS)
+      }
+    })
   }
 
-  /** One batch: statement, head, settled marks, open calls, pending proposal (R4). */
-  async function post(state: AccountState, statement: SignedStatement, more: readonly Write[]): Promise<void> {
+  /** One batch: statement with the papers of its items, head, settled marks, open calls, pending proposal (R4). */
+  async function post(state: AccountState, statement: SignedStatement, papers: Papers): Promise<void> {
     const head = headAfter(statement.value, statement.id)
     const sequence = sortableUint(head.sequence)
     const { body, sellerSignature, buyerSignature } = statement
     await queue.commit([
-      ...more,
+      ...statement.value.items.flatMap((item) => paperWrites(state, item, papers)),
       {
         key: keyOf(SPACES.statement, state.id, sequence),
         value: encodeBody(dualSignedShape, { body, sellerSignature, buyerSignature }),
@@ -660,8 +699,9 @@ export async function openLedger(
     const evidence: Evidence[] = []
     for (const [name, call] of state.calls) {
       if (call.live || call.voucher === undefined) continue
-      const isNews = (known.get(name) ?? 0) < call.voucher.value.index
-      if (!isNews || evidence.length === LIMITS.helloCalls) continue
+      const isBehind = (known.get(name) ?? 0) < call.voucher.value.index
+      call.isHeldBack = isBehind && evidence.length === LIMITS.helloCalls
+      if (!isBehind || call.isHeldBack) continue
       evidence.push({
         order: plain(call.order),
         voucher: plain(call.voucher),
@@ -673,49 +713,70 @@ export async function openLedger(
 
   /**
    * Takes in what the other side shows of a call. The buyer adopts what bears its own signatures (R6); the seller a higher
-   * voucher of an order it accepted. What proves nothing new is passed over.
+   * voucher of an order that it accepted, or that its own receipt proves it served. What proves nothing new is passed over.
    * @throws TokError `encoding_invalid`, `signature_invalid`, `voucher_invalid`
    */
   async function adoptEvidence(account: Account, evidence: Evidence): Promise<void> {
-    const state = stateOf(account)
     const order = open(ORDER, evidence.order)
-    if (!equalBytes(stateOf(accountOf(order.value)).id, state.id) || order.value.network !== network) return
-    if (evidence.voucher === undefined) return
+    if (!equalBytes(accountId(accountOf(order.value)), accountId(account)) || evidence.voucher === undefined) return
     const voucher = openVoucher(order, evidence.voucher)
-    await oneAfterAnother(order.id, async () => {
-      const found = findCall(order.id)
-      if (found?.call.live === true || (found?.call.voucher?.value.index ?? 0) >= voucher.value.index) return
-      if (found === undefined && (await settledAt(order.id)) !== undefined) return
-      const stored = await store.get(keyOf(SPACES.order, order.id))
-      if (state.side === 'seller' && stored === undefined) return // this seller never ran it
-      const receipt = found?.call.receipt ?? (await readSigned(SPACES.receipt, RECEIPT, order.id))
-      const call: Call = { order, live: false, disputed: false, voucher, receipt }
-      await queue.commit([
-        put(SPACES.order, order.id, order),
-        put(SPACES.voucher, order.id, voucher),
-        { key: openCallKey(state, order.id), value: Uint8Array.of(CALL_MARKS.sealed) },
-      ])
-      addCall(state, call)
-    })
+    if (voucher.value.amount === 0n) return
+    const shown = evidence.receipt === undefined ? undefined : open(RECEIPT, evidence.receipt)
+    await oneAfterAnother(accountId(account), () =>
+      oneAfterAnother(order.id, async () => {
+        const state = stateOf(account)
+        const known = findCall(order.id)?.call
+        if (known?.live === true || !isNews(voucher, known?.voucher)) return
+        if (known === undefined && (await settledAt(order.id)) !== undefined) return
+        const receipt =
+          (await readSigned(SPACES.receipt, RECEIPT, order.id)) ??
+          (shown !== undefined && isOfCall(shown.value, order.id, account) ? shown : undefined)
+        const isServed = receipt !== undefined || (await store.get(keyOf(SPACES.order, order.id))) !== undefined
+        if (state.side === 'seller' && !isServed) return
+        await queue.commit([
+          put(SPACES.order, order.id, order),
+          put(SPACES.voucher, order.id, voucher),
+          ...(receipt === undefined ? [] : [put(SPACES.receipt, order.id, receipt)]),
+          { key: openCallKey(state, order.id), value: Uint8Array.of(CALL_MARKS.sealed) },
+        ])
+        addCall(state, { ...liveCall(order), live: false, voucher, receipt })
+      }),
+    )
   }
 
   /** Marks an account as compared with the other side on the present connection: signing may go on (R9). */
   function setReconciled(account: Account, isReconciled: boolean): void {
-    const state = stateOf(account)
-    state.reconciled = isReconciled
-    const isEmpty = state.head.sequence === 0 && state.calls.size === 0 && state.frozen === undefined
-    if (!isReconciled && isEmpty) accounts.delete(toHex(state.id)) // a stranger leaves no trace in memory
+    stateOf(account).reconciled = isReconciled
+    if (!isReconciled) void oneAfterAnother(accountId(account), async () => forgetStranger(account))
   }
 
-  /** Keeps proof that the other side signed twice at one sequence, and signs nothing for the account any more. */
+  /** A stranger leaves no trace in memory. */
+  function forgetStranger(account: Account): void {
+    const state = stateOf(account)
+    const isEmpty = state.head.sequence === 0 && state.calls.size === 0 && state.frozen === undefined
+    if (isEmpty && !state.reconciled) accounts.delete(toHex(state.id))
+  }
+
+  /**
+   * Keeps the proof that two statements which both sides signed stand at one sequence, and signs nothing for the account any
+   * more, for good.
+   * @throws TokError `signature_invalid`, `statement_invalid` if `proof` does not prove it: nothing changes then
+   */
   async function freeze(account: Account, reason: string, proof: readonly DualSigned[]): Promise<void> {
     const state = stateOf(account)
+    const statements = proof.map(openStatement)
+    const isFork = statements.some((one) =>
+      statements.some((other) => one.value.sequence === other.value.sequence && !equalBytes(one.id, other.id)),
+    )
+    const isOfAccount = statements.every(({ value }) => equalBytes(accountId(accountOf(value)), state.id))
+    if (!isFork || !isOfAccount) throw new TokError('statement_invalid', { reason: 'it proves no fork' })
     state.frozen = reason
-    const writes = proof.map((each) => ({
-      key: keyOf(SPACES.evidence, state.id, sha256(each.body)),
-      value: encodeBody(dualSignedShape, each),
-    }))
-    if (writes.length > 0) await queue.commit(writes)
+    await queue.commit(
+      proof.map((each) => ({
+        key: keyOf(SPACES.evidence, state.id, sha256(each.body)),
+        value: encodeBody(dualSignedShape, each),
+      })),
+    )
   }
 
   /**
@@ -723,10 +784,11 @@ export async function openLedger(
    * given (R1); undefined if nothing is to be settled.
    * @throws TokError `account_frozen`, `account_unreconciled`
    */
-  async function propose(account: Account, creditLimit: bigint): Promise<ProposalFrame | undefined> {
-    const state = stateOf(account)
-    requireUsable(state)
-    if (state.pending === undefined) {
+  function propose(account: Account, creditLimit: bigint): Promise<ProposalFrame | undefined> {
+    return oneAfterAnother(accountId(account), async () => {
+      const state = stateOf(account)
+      requireUsable(state)
+      if (state.pending !== undefined) return state.pending.frame
       const value = buildStatement(state, creditLimit, clock.nowMs())
       if (value === undefined) return undefined
       const statement = seal(STATEMENT, value, key)
@@ -736,100 +798,112 @@ export async function openLedger(
         vouchers: settledCalls.flatMap((call) => (call.voucher === undefined ? [] : [plain(call.voucher)])),
         receipts: settledCalls.flatMap((call) => (call.receipt === undefined ? [] : [plain(call.receipt)])),
       }
-      const write = { key: keyOf(SPACES.proposal, state.id), value: encodeBody(proposalShape, frame) }
+      await queue.commit([{ key: keyOf(SPACES.proposal, state.id), value: encodeBody(proposalShape, frame) }])
       state.pending = { statement, frame }
-      await queue.commit([write])
-    }
-    return state.pending.frame
+      return frame
+    })
   }
 
   /**
    * The buyer's answer to a proposal: its countersignature or its signed rejection, both recorded first and final. The same
-   * proposal gets the same answer.
-   * @throws TokError `encoding_invalid`, `signature_invalid`, `account_frozen`, `account_unreconciled`
+   * proposal gets the same answer. A call in it that still runs here is waited for: its end is on the way.
+   * @throws TokError `encoding_invalid`, `signature_invalid`, `account_frozen`, `account_unreconciled`; `statement_invalid` if
+   *   a call goes on running
    */
-  async function answerProposal(
-    account: Account,
-    frame: ProposalFrame,
-  ): Promise<{ countersignature: Uint8Array; statement: Uint8Array } | { rejection: Envelope }> {
-    const state = stateOf(account)
-    requireUsable(state)
-    const statement = open(STATEMENT, frame)
-    const rejections = await rejectionsOf(state)
-    const same = rejections.find((each) => equalBytes(each.value.statement, statement.id))
-    if (same !== undefined) return { rejection: plain(same) }
-    const known = await knowledgeOfItems(state, statement.value.items, frame)
-    const refusal = judgeProposal(state, statement.value, rejections.at(-1)?.id, (item) => known.get(item) ?? NOTHING)
-    if (refusal !== undefined) {
-      const value: Rejection = {
-        type: DOMAINS.rejection,
-        network,
-        buyer: account.buyer,
-        seller: account.seller,
-        sequence: statement.value.sequence,
-        statement: statement.id,
-        code: refusal.code,
-        reason: refusal.reason,
-        order: refusal.order,
+  function answerProposal(account: Account, frame: ProposalFrame): Promise<ProposalAnswer> {
+    return oneAfterAnother(accountId(account), async () => {
+      const state = stateOf(account)
+      requireUsable(state)
+      const statement = open(STATEMENT, frame)
+      const { sequence } = statement.value
+      const [stored] = await statementsAfter(account, sequence - 1, 1)
+      if (stored !== undefined && equalBytes(stored.body, statement.body)) {
+        return { countersignature: stored.buyerSignature, statement: statement.id }
       }
-      const rejection = seal(REJECTION, value, key)
-      await queue.commit([rejectionWrite(state, rejection, rejections.length)])
-      return { rejection: plain(rejection) }
+      const rejections = await rejectionsOf(state, sequence)
+      const same = rejections.find((each) => equalBytes(each.value.statement, statement.id))
+      if (same !== undefined) return { rejection: plain(same) }
+      for (const item of statement.value.items) await awaitSealing(item.order)
+      const papers = papersOf(frame)
+      const known = await knowledgeOfItems(state, statement.value.items, papers)
+      const refusal = judgeProposal(state, statement.value, rejections.at(-1)?.id, (item) => known.get(item) ?? NOTHING)
+      if (refusal !== undefined) {
+        const value: Rejection = {
+          type: DOMAINS.rejection,
+          network,
+          buyer: account.buyer,
+          seller: account.seller,
+          sequence,
+          statement: statement.id,
+          code: refusal.code,
+          reason: refusal.reason,
+          order: refusal.order,
+        }
+        const rejection = seal(REJECTION, value, key)
+        await queue.commit([rejectionWrite(state, rejection, rejections.length)])
+        return { rejection: plain(rejection) }
+      }
+      const buyerSignature = key.sign(signingInput(STATEMENT.domain, statement.body))
+      const { value, id, body, signature: sellerSignature } = statement
+      await post(state, { value, id, body, sellerSignature, buyerSignature }, papers)
+      return { countersignature: buyerSignature, statement: id }
+    })
+  }
+
+  /** Resolves when the call does not run here. @throws TokError `statement_invalid` if it still does after a while */
+  async function awaitSealing(orderId: Uint8Array): Promise<void> {
+    if (findCall(orderId)?.call.live !== true) return
+    const name = toHex(orderId)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const waiters = sealings.get(name) ?? new Set()
+    sealings.set(name, waiters.add(resolve))
+    const cancel = clock.after(TIMEOUTS.receiptMs, () =>
+      reject(new TokError('statement_invalid', { reason: 'it settles a call that still runs here' })),
+    )
+    try {
+      await promise
+    } finally {
+      cancel()
+      waiters.delete(resolve)
+      if (waiters.size === 0) sealings.delete(name)
     }
-    const countersignature = key.sign(signingInput(STATEMENT.domain, statement.body))
-    const more = statement.value.items.flatMap((item) => paperWrites(state, item, known.get(item) ?? NOTHING))
-    const dualSigned = { body: statement.body, sellerSignature: statement.signature, buyerSignature: countersignature }
-    await post(state, { ...dualSigned, value: statement.value, id: statement.id }, more)
-    return { countersignature, statement: statement.id }
   }
 
   async function knowledgeOfItems(
     state: AccountState,
     items: readonly CallItem[],
-    frame: ProposalFrame,
+    papers: Papers,
   ): Promise<ReadonlyMap<CallItem, KnownCall>> {
-    const vouchers = new Map(frame.vouchers.map((each) => opened(VOUCHER, each)))
-    const receipts = new Map(frame.receipts.map((each) => opened(RECEIPT, each)))
     const known = new Map<CallItem, KnownCall>()
-    for (const item of items) known.set(item, await knowledgeOf(state, item, vouchers, receipts))
+    for (const item of items) known.set(item, await knowledgeOf(state, item, papers))
     return known
   }
 
-  function opened<T extends Voucher | Receipt>(kind: Kind<T>, envelope: Envelope): [string, Signed<T>] {
-    const signed = open(kind, envelope)
-    return [toHex(signed.id), signed]
-  }
-
-  async function knowledgeOf(
-    state: AccountState,
-    item: CallItem,
-    vouchers: ReadonlyMap<string, Signed<Voucher>>,
-    receipts: ReadonlyMap<string, Signed<Receipt>>,
-  ): Promise<KnownCall> {
+  async function knowledgeOf(state: AccountState, item: CallItem, papers: Papers): Promise<KnownCall> {
     const call = state.calls.get(toHex(item.order))
     const order = call?.order ?? (await readSigned(SPACES.order, ORDER, item.order))
-    const isOurs = (papers: { readonly order: Uint8Array; readonly buyer: Uint8Array; readonly seller: Uint8Array }) =>
-      equalBytes(papers.order, item.order) &&
-      equalBytes(papers.buyer, state.account.buyer) &&
-      equalBytes(papers.seller, state.account.seller)
-    const voucher = vouchers.get(toHex(item.voucher))
-    const receipt = item.receipt === undefined ? undefined : receipts.get(toHex(item.receipt))
+    const voucher = papers.vouchers.get(toHex(item.voucher))
+    const receipt = item.receipt === undefined ? undefined : papers.receipts.get(toHex(item.receipt))
+    const isOurs = (paper: Voucher | Receipt): boolean => isOfCall(paper, item.order, state.account)
     return {
       order: order !== undefined && equalBytes(order.value.seller, state.account.seller) ? order : undefined,
       isSettled: (await settledAt(item.order)) !== undefined,
-      promised: call?.live === false ? (call.voucher?.value.amount ?? 0n) : 0n,
+      promised: call === undefined ? 0n : claimOf(call),
       voucher: voucher !== undefined && isOurs(voucher.value) ? voucher : undefined,
       receipt: receipt !== undefined && isOurs(receipt.value) ? receipt : undefined,
     }
   }
 
-  function paperWrites(state: AccountState, item: CallItem, known: KnownCall): Write[] {
+  /** Keeps the papers an item names, so that the statement can be checked from this ledger alone. */
+  function paperWrites(state: AccountState, item: CallItem, { vouchers, receipts }: Papers): Write[] {
     const newest = state.calls.get(toHex(item.order))?.voucher
+    const voucher = vouchers.get(toHex(item.voucher))
+    const receipt = item.receipt === undefined ? undefined : receipts.get(toHex(item.receipt))
     const writes: Write[] = []
-    if (known.voucher !== undefined && (newest === undefined || !equalBytes(newest.id, known.voucher.id))) {
-      writes.push(put(SPACES.settledVoucher, item.order, known.voucher))
+    if (voucher !== undefined && (newest === undefined || !equalBytes(newest.id, voucher.id))) {
+      writes.push(put(SPACES.settledVoucher, item.order, voucher))
     }
-    if (known.receipt !== undefined) writes.push(put(SPACES.receipt, item.order, known.receipt))
+    if (receipt !== undefined) writes.push(put(SPACES.receipt, item.order, receipt))
     return writes
   }
 
@@ -837,49 +911,56 @@ export async function openLedger(
    * The seller takes the buyer's countersignature of its pending proposal.
    * @throws TokError `statement_invalid`, `signature_invalid`
    */
-  async function applyCountersignature(
+  function applyCountersignature(
     account: Account,
     answer: { readonly statement: Uint8Array; readonly signature: Uint8Array },
   ): Promise<void> {
-    const state = stateOf(account)
-    const { pending } = state
-    if (pending === undefined || !equalBytes(pending.statement.id, answer.statement)) {
-      throw new TokError('statement_invalid', { reason: 'the countersignature is for no pending proposal' })
-    }
-    const { body, signature: sellerSignature } = pending.statement
-    const statement = openStatement({ body, sellerSignature, buyerSignature: answer.signature })
-    const known = await knowledgeOfItems(state, statement.value.items, pending.frame)
-    const more = statement.value.items.flatMap((item) => paperWrites(state, item, known.get(item) ?? NOTHING))
-    await post(state, statement, more)
+    return oneAfterAnother(accountId(account), async () => {
+      const state = stateOf(account)
+      const { pending } = state
+      if (pending === undefined || !equalBytes(pending.statement.id, answer.statement)) {
+        throw new TokError('statement_invalid', { reason: 'the countersignature is for no pending proposal' })
+      }
+      const { body, signature: sellerSignature } = pending.statement
+      const statement = openStatement({ body, sellerSignature, buyerSignature: answer.signature })
+      await post(state, statement, papersOf(pending.frame))
+    })
   }
 
   /**
    * The seller takes the buyer's rejection of its pending proposal: the refused item is set aside, and the next proposal names
-   * the rejection. A rejection of the statement as a whole freezes the account: there is nothing to take out.
+   * the rejection. A rejection of the statement as a whole freezes the account for good: there is nothing to take out.
    * @throws TokError `statement_invalid`, `signature_invalid`
    */
-  async function applyRejection(account: Account, envelope: Envelope): Promise<Signed<Rejection>> {
-    const state = stateOf(account)
-    const rejection = open(REJECTION, envelope)
-    const pending = state.pending?.statement
-    checkSignature(REJECTION, account.buyer, envelope)
-    if (pending === undefined || !equalBytes(pending.id, rejection.value.statement)) {
-      throw new TokError('statement_invalid', { reason: 'the rejection is of no pending proposal' })
-    }
-    const { order } = rejection.value
-    const call = order === undefined ? undefined : state.calls.get(toHex(order))
-    const writes: Write[] = [
-      rejectionWrite(state, rejection, (await rejectionsOf(state)).length),
-      { key: keyOf(SPACES.proposal, state.id), value: undefined },
-    ]
-    if (call !== undefined)
-      writes.push({ key: openCallKey(state, call.order.id), value: Uint8Array.of(CALL_MARKS.disputed) })
-    await queue.commit(writes)
-    if (call === undefined) state.frozen = `the buyer rejects statement ${rejection.value.sequence}`
-    else call.disputed = true
-    state.pending = undefined
-    state.rejection = rejection.id
-    return rejection
+  function applyRejection(account: Account, envelope: Envelope): Promise<Signed<Rejection>> {
+    return oneAfterAnother(accountId(account), async () => {
+      const state = stateOf(account)
+      const rejection = open(REJECTION, envelope)
+      const pending = state.pending?.statement
+      checkSignature(REJECTION, account.buyer, envelope)
+      if (pending === undefined || !equalBytes(pending.id, rejection.value.statement)) {
+        throw new TokError('statement_invalid', { reason: 'the rejection is of no pending proposal' })
+      }
+      const call = refusedCallOf(state, rejection.value)
+      const count = (await rejectionsOf(state, pending.value.sequence)).length
+      await queue.commit([
+        rejectionWrite(state, rejection, count),
+        { key: keyOf(SPACES.proposal, state.id), value: undefined },
+        ...(call === undefined
+          ? []
+          : [{ key: openCallKey(state, call.order.id), value: Uint8Array.of(CALL_MARKS.disputed) }]),
+      ])
+      if (call === undefined) state.frozen = frozenBy(rejection.value)
+      else call.disputed = true
+      state.pending = undefined
+      state.rejection = rejection.id
+      return rejection
+    })
+  }
+
+  /** The call a rejection is about; undefined if it refuses the statement as a whole. */
+  function refusedCallOf(state: AccountState, { order }: Rejection): Call | undefined {
+    return order === undefined ? undefined : state.calls.get(toHex(order))
   }
 
   function rejectionWrite(state: AccountState, rejection: Signed<Rejection>, count: number): Write {
@@ -890,9 +971,9 @@ export async function openLedger(
     }
   }
 
-  /** Rejections at the sequence that comes next, oldest first. */
-  async function rejectionsOf(state: AccountState): Promise<readonly Signed<Rejection>[]> {
-    const prefix = keyOf(SPACES.rejection, state.id, sortableUint(state.head.sequence + 1))
+  /** Rejections of proposals at `sequence`, oldest first. */
+  async function rejectionsOf(state: AccountState, sequence: number): Promise<readonly Signed<Rejection>[]> {
+    const prefix = keyOf(SPACES.rejection, state.id, sortableUint(sequence))
     const found: Signed<Rejection>[] = []
     for await (const [, value] of store.entries(...rangeOf(prefix))) {
       found.push(open(REJECTION, decodeEnvelope(value, 'rejection')))
@@ -946,18 +1027,17 @@ export async function openLedger(
     }
   }
 
-  /** Every account that was ever used. */
+  /** Every account of this network and asset that was ever used. */
   function accountViews(): readonly AccountView[] {
-    return [...accounts.values()].filter((state) => state.head.sequence > 0 || state.calls.size > 0).map(viewOf)
+    return [...accounts.values()]
+      .filter((state) => isOwn(state.account) && (state.head.sequence > 0 || state.calls.size > 0))
+      .map(viewOf)
   }
 
   /** The account with `peerKey` on which this node is on `side`. */
   function accountView(side: 'buyer' | 'seller', peerKey: Uint8Array): AccountView {
-    const parties = {
-      buyer: side === 'buyer' ? key.publicKey : peerKey,
-      seller: side === 'buyer' ? peerKey : key.publicKey,
-    }
-    return viewOf(stateOf(accountOf(parties)))
+    const [buyer, seller] = side === 'buyer' ? [key.publicKey, peerKey] : [peerKey, key.publicKey]
+    return viewOf(stateOf({ network, asset, buyer, seller }))
   }
 
   /** All that is recorded about an order, or undefined if none is. */
@@ -1040,6 +1120,46 @@ export async function openLedger(
       await store.close()
     },
   }
+}
+
+/** What came with a statement and holds, by id in hexadecimal. */
+interface Papers {
+  readonly vouchers: ReadonlyMap<string, Signed<Voucher>>
+  readonly receipts: ReadonlyMap<string, Signed<Receipt>>
+}
+
+const NO_PAPERS: Papers = { vouchers: new Map(), receipts: new Map() }
+
+/** The papers of a proposal whose signatures hold: one that does not is as good as missing. */
+function papersOf(frame: ProposalFrame): Papers {
+  return { vouchers: openAll(VOUCHER, frame.vouchers), receipts: openAll(RECEIPT, frame.receipts) }
+}
+
+function openAll<T>(kind: Kind<T>, envelopes: readonly Envelope[]): ReadonlyMap<string, Signed<T>> {
+  const opened = new Map<string, Signed<T>>()
+  for (const envelope of envelopes) {
+    try {
+      const signed = open(kind, envelope)
+      opened.set(toHex(signed.id), signed)
+    } catch (thrown) {
+      if (!(thrown instanceof TokError)) throw thrown
+    }
+  }
+  return opened
+}
+
+/** True if a voucher or receipt is of this order and these parties. */
+function isOfCall(paper: Voucher | Receipt, order: Uint8Array, { network, buyer, seller }: Account): boolean {
+  return (
+    paper.network === network &&
+    equalBytes(paper.order, order) &&
+    equalBytes(paper.buyer, buyer) &&
+    equalBytes(paper.seller, seller)
+  )
+}
+
+function frozenBy(rejection: Rejection): string {
+  return `the buyer rejects statement ${rejection.sequence}`
 }
 
 const NOTHING: KnownCall = {

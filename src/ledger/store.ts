@@ -72,7 +72,8 @@ export function rangeOf(prefix: Uint8Array): [Uint8Array, Uint8Array] {
  * @throws TokError `data_directory_in_use`, `ledger_corrupt`, `data_directory_unusable`
  */
 export async function openLevelStore(directory: string, create: boolean): Promise<Store> {
-  if (!create && !(await hasFiles(directory))) {
+  const files = await filesIn(directory)
+  if (!create && files.length === 0) {
     throw new TokError('ledger_corrupt', {
       position: directory,
       reason: 'it is missing, and this node has an identity',
@@ -81,7 +82,8 @@ export async function openLevelStore(directory: string, create: boolean): Promis
   const level = new Level<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
-    createIfMissing: create,
+    // LevelDB would begin anew beside the data of one that lost its CURRENT file.
+    createIfMissing: create && !files.some((file) => /\.(ldb|log)$/.test(file)),
   })
   try {
     await level.open()
@@ -162,11 +164,11 @@ export function createCommitQueue(store: Store): CommitQueue {
   }
 }
 
-async function hasFiles(directory: string): Promise<boolean> {
+async function filesIn(directory: string): Promise<readonly string[]> {
   try {
-    return (await readdir(directory)).length > 0
+    return await readdir(directory)
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return false
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new TokError('data_directory_unusable', { directory, reason: reasonOf(thrown) }, { cause: thrown })
   }
 }
@@ -180,7 +182,7 @@ function openFailure(directory: string, thrown: unknown): TokError {
     return new TokError('ledger_corrupt', { position: directory, reason: reasonOf(cause) }, { cause: thrown })
   }
   const reason = reasonOf(cause)
-  return reason.includes('does not exist')
+  return /does not exist|No such file/.test(reason)
     ? new TokError('ledger_corrupt', { position: directory, reason }, { cause: thrown })
     : new TokError('data_directory_unusable', { directory, reason }, { cause: thrown })
 }

@@ -160,6 +160,7 @@ export async function verifyExport(
   let journalSequence = 0
   let journalHead: Uint8Array | undefined
   let statements = 0
+  let unsettled = 0
   let end: ExportLine | undefined
 
   try {
@@ -185,6 +186,7 @@ export async function verifyExport(
         case 'statement':
           await readStatement(line, members, header)
           statements += 1
+          unsettled += unsettledIn(orders, vouchers, settled)
           orders = new Map()
           vouchers = new Map()
           receipts = new Map()
@@ -230,7 +232,7 @@ export async function verifyExport(
       paid: head.paid,
       head: head.head ?? FIRST_LINK,
     })),
-    unsettled: orders.size,
+    unsettled: unsettled + unsettledIn(orders, vouchers, settled),
     journalEntries: journalSequence,
     cannotShow: CANNOT_SHOW,
   }
@@ -392,6 +394,16 @@ function decodeOn<T>(line: ExportLine, decode: () => T): T {
   } catch (thrown) {
     throw new ExportFault(line, undefined, toTokError(thrown).message)
   }
+}
+
+/** Orders among the papers before a statement, or after the last, that have a voucher and that no statement settles. */
+function unsettledIn(
+  orders: ReadonlyMap<string, unknown>,
+  vouchers: ReadonlyMap<string, Signed<Voucher>>,
+  settled: ReadonlySet<string>,
+): number {
+  const vouched = new Set([...vouchers.values()].map(({ value }) => toHex(value.order)))
+  return [...orders.keys()].filter((order) => vouched.has(order) && !settled.has(order)).length
 }
 
 function add<T>(map: Map<string, Signed<T>>, signed: Signed<T>): Map<string, Signed<T>> {

@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest'
+import { toHex } from '../../../src/base/bytes.ts'
+import { checkBilling } from '../../../src/wire/inference.ts'
+import { collect, LedgerPair, lineOf, receiptOf, usageOf } from '../../support/ledger-pair.ts'
+
+/** Purchases that run, one after the other, and how the last of them ends. */
+const LIMITS_TABLE = `
+  credit spend | maxima of the purchases -> the last one
+  100    -     | 100                     -> runs
+  100    -     | 101                     -> credit_exhausted
+  100    -     | 60 40                   -> runs
+  100    -     | 60 41                   -> credit_exhausted
+  100    50    | 50                      -> runs
+  100    50    | 51                      -> spend_limit_reached
+  100    50    | 30 20                   -> runs
+  100    50    | 30 21                   -> spend_limit_reached
+  0      -     | 1                       -> credit_exhausted
+  0      -     | 0                       -> runs
+`
+
+describe('a purchase within its limits', () => {
+  test.each(rowsOf(LIMITS_TABLE))('$row', async ({ cells, outcome }) => {
+    const [credit = '', spend = '', ...maxima] = cells
+    const { buyer, order } = await pairWithOrders()
+    const terms = { spendLimit: spend === '-' ? undefined : BigInt(spend), strangerCredit: BigInt(credit) }
+    const last = Number(maxima.pop())
+    for (const max of maxima) await buyer.ledger.openPurchase(order(Number(max)), terms)
+    const opened = buyer.ledger.openPurchase(order(last), terms)
+    if (outcome === 'runs') await opened
+    else await expect(opened).rejects.toMatchObject({ code: outcome })
+  })
+
+  test('several hundred at once never pass the line', async () => {
+    const { buyer, order } = await pairWithOrders()
+    const orders = Array.from({ length: 400 }, () => order(7))
+    const terms = { spendLimit: undefined, strangerCredit: 1_000n }
+    const outcomes = await Promise.allSettled(orders.map((each) => buyer.ledger.openPurchase(each, terms)))
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(142)
+    expect(buyer.ledger.accountViews()[0]).toMatchObject({ held: 994n, liveCalls: 142 })
+  })
+
+  test('the seller’s newest word on the credit limit counts, not the advert’s', async () => {
+    const pair = await LedgerPair.reconciled()
+    pair.creditLimit = 150n
+    await pair.trade({ max: 100, vouched: 100, receipted: 100 })
+    await pair.exchange()
+    const terms = { spendLimit: undefined, strangerCredit: 1_000n }
+    expect(pair.buyer.ledger.purchaseRoom(pair.account.seller, terms)).toEqual({ credit: 50n, spend: undefined })
+    await expect(pair.buyer.ledger.openPurchase(pair.order(51), terms)).rejects.toMatchObject({
+      code: 'credit_exhausted',
+    })
+    await pair.buyer.ledger.openPurchase(pair.order(50), terms)
+  })
+
+  test('what was spent today counts until the day is over, also after a restart', async () => {
+    const pair = await LedgerPair.reconciled()
+    await pair.trade({ max: 100, vouched: 30, receipted: 30 })
+    expect(pair.buyer.ledger.spentAndHeld()).toBe(30n)
+    await pair.buyer.crash()
+    expect(pair.buyer.ledger.spentAndHeld()).toBe(30n)
+    pair.clock.advance(86_400_000)
+    expect(pair.buyer.ledger.spentAndHeld()).toBe(0n)
+    await pair.buyer.crash()
+    expect(pair.buyer.ledger.spentAndHeld()).toBe(0n)
+  })
+
+  test('nothing is ordered before the account was compared', async () => {
+    const pair = await LedgerPair.open()
+    await expect(pair.openPurchase(pair.order(1))).rejects.toMatchObject({ code: 'account_unreconciled' })
+    await pair.exchange()
+    await pair.openPurchase(pair.order(1))
+    await pair.buyer.crash()
+    await expect(pair.openPurchase(pair.order(1))).rejects.toMatchObject({ code: 'account_unreconciled' })
+  })
+})
+
+describe('a voucher', () => {
+  test('never falls, and says nothing twice', async () => {
+    const pair = await LedgerPair.reconciled()
+    const order = await pair.openCall(100)
+    const sign = (tokens: number) => pair.buyer.ledger.signVoucher(order.id, usageOf(tokens))
+    expect((await sign(10))?.value).toMatchObject({ index: 1, amount: 10n })
+    expect(await sign(10)).toBeUndefined()
+    expect(await sign(9)).toBeUndefined()
+    expect((await sign(11))?.value).toMatchObject({ index: 2, amount: 11n })
+  })
+
+  test('is never signed above the order', async () => {
+    const pair = await LedgerPair.reconciled()
+    const order = await pair.openCall(100)
+    await expect(pair.buyer.ledger.signVoucher(order.id, usageOf(101))).rejects.toMatchObject({
+      code: 'voucher_invalid',
+    })
+  })
+
+  test('of many asked for at once is one of a growing chain', async () => {
+    const pair = await LedgerPair.reconciled()
+    const order = await pair.openCall(100)
+    const asked = [40, 10, 70, 70, 60, 100]
+    const signed = await Promise.all(asked.map((tokens) => pair.buyer.ledger.signVoucher(order.id, usageOf(tokens))))
+    const vouchers = signed.flatMap((voucher) => voucher?.value ?? [])
+    expect(vouchers.map(({ index, amount }) => [index, amount])).toEqual([
+      [1, 40n],
+      [2, 70n],
+      [3, 100n],
+    ])
+    for (const voucher of vouchers) checkBilling(voucher, order.value)
+  })
+
+  test('is not signed once the purchase is sealed, whether by its end or by a restart', async () => {
+    const pair = await LedgerPair.reconciled()
+    const [ended, broken] = [await pair.openCall(100), await pair.openCall(100)]
+    for (const order of [ended, broken]) await pair.vouch(order, 10)
+    await pair.closePurchase(ended)
+    expect(await pair.vouch(ended, 20)).toBeUndefined()
+    await pair.crash('buyer')
+    await pair.exchange()
+    expect(await pair.vouch(broken, 20)).toBeUndefined()
+    expect((await pair.buyer.ledger.callRecord(broken.id))?.voucher?.value.amount).toBe(10n)
+  })
+})
+
+describe('the end of a purchase', () => {
+  test('frees what the voucher does not promise', async () => {
+    const pair = await LedgerPair.reconciled()
+    const order = await pair.openCall(100)
+    await pair.vouch(order, 30)
+    expect(pair.views()[0]).toMatchObject({ held: 100n, unsettled: 0n })
+    await pair.closePurchase(order)
+    expect(pair.views()[0]).toMatchObject({ held: 0n, unsettled: 30n })
+  })
+
+  test('counts at a receipt below the voucher, and at the voucher where the receipt is above', async () => {
+    const pair = await LedgerPair.reconciled()
+    for (const receipted of [20, 50]) {
+      const order = await pair.openCall(100)
+      await pair.vouch(order, 30)
+      await pair.closePurchase(order, receiptOf(order, pair.seller.key, receipted))
+    }
+    expect(pair.views()[0]).toMatchObject({ unsettled: 50n })
+  })
+
+  test('without a voucher leaves nothing open', async () => {
+    const pair = await LedgerPair.reconciled()
+    const order = await pair.openCall(100)
+    await pair.closePurchase(order)
+    expect(pair.views()[0]).toMatchObject({ held: 0n, unsettled: 0n, liveCalls: 0 })
+    await expect(pair.closePurchase(order)).rejects.toMatchObject({ code: 'record_not_found' })
+  })
+
+  test('happens once: a second one writes nothing', async () => {
+    const pair = await LedgerPair.reconciled()
+    const order = await pair.openCall(100)
+    await pair.vouch(order, 30)
+    await pair.closePurchase(order)
+    await expect(pair.closePurchase(order)).rejects.toMatchObject({ code: 'record_not_found' })
+    expect(pair.buyer.ledger.journalHead().sequence).toBe(1)
+    expect(pair.buyer.ledger.spentAndHeld()).toBe(30n)
+  })
+
+  test('leaves no line in the journal when another call answers and nothing is owed', async () => {
+    const pair = await LedgerPair.reconciled()
+    const [refused, vouched] = [await pair.openCall(100), await pair.openCall(100)]
+    await pair.vouch(vouched, 5)
+    for (const order of [refused, vouched]) {
+      await pair.buyer.ledger.closePurchase(order.id, undefined, lineOf(order, 'bought'), { isAnswered: false })
+    }
+    const lines = await collect(pair.buyer.ledger.journalEntries())
+    expect(lines.map(({ entry }) => [toHex(entry.order ?? vouched.id), entry.amount])).toEqual([
+      [toHex(vouched.id), 5n],
+    ])
+  })
+})
+
+describe('a restart with running calls', () => {
+  test('seals them at their vouchers, drops those without, and says so in the journal', async () => {
+    const pair = await LedgerPair.reconciled()
+    const [vouched, silent] = [await pair.openCall(100), await pair.openCall(100)]
+    await pair.vouch(vouched, 30)
+    for (const side of [pair.buyer, pair.seller]) {
+      await side.crash()
+      expect(side.ledger.accountViews()[0]).toMatchObject({ liveCalls: 0, held: 0n, unsettled: 30n })
+      const lines = await collect(side.ledger.journalEntries())
+      const byOrder = new Map(lines.map(({ entry }) => [toHex(entry.order ?? new Uint8Array()), entry]))
+      expect(byOrder.get(toHex(vouched.id))).toMatchObject({ amount: 30n, status: 'failed' })
+      expect(byOrder.get(toHex(silent.id))).toMatchObject({ amount: 0n, status: 'failed' })
+    }
+    await pair.exchange()
+    expect(pair.views().map((view) => view.owed)).toEqual([30n, 30n])
+  })
+})
+
+async function pairWithOrders() {
+  const pair = await LedgerPair.reconciled()
+  return { buyer: pair.buyer, order: (max: number) => pair.order(max) }
+}
+
+/** Rows of a text table: cells before the arrow, the outcome behind it. */
+function rowsOf(table: string): { row: string; cells: string[]; outcome: string }[] {
+  return table
+    .trim()
+    .split('\n')
+    .slice(1)
+    .map((row) => {
+      const [before = '', outcome = ''] = row.split('->')
+      const cells = before.split(/[\s|]+/).filter((cell) => cell !== '')
+      return { row: row.trim(), cells, outcome: outcome.trim() }
+    })
+}
