@@ -167,18 +167,22 @@ export class Attempt {
       stream: model.stream ? 'yes' : 'no',
       bodyBytes: model.body.length,
     }
-    this.#waitFor('no acceptance', TIMEOUTS.acceptanceMs)
     this.#channel.send(FRAMES.order, encodeBody(orderFrameShape, frame))
     this.#sendBody()
   }
 
+  /** As much as the seller has room for. It answers a whole request only, so its time to answer begins with the last byte. */
   #sendBody(): void {
+    if (this.#stage !== 'ordered') return
     const { body } = this.#request.model
-    while (this.#bodyBytesSent < body.length && this.#stage !== 'over') {
+    let hasRoom = true
+    while (this.#bodyBytesSent < body.length && hasRoom) {
       const piece = body.subarray(this.#bodyBytesSent, this.#bodyBytesSent + LIMITS.framePayloadBytes)
       this.#bodyBytesSent += piece.length
-      if (!this.#channel.send(FRAMES.body, piece)) return
+      hasRoom = this.#channel.send(FRAMES.body, piece)
     }
+    if (this.#bodyBytesSent < body.length) this.#waitFor('no room for the request', TIMEOUTS.callIdleMs)
+    else this.#waitFor('no acceptance', TIMEOUTS.acceptanceMs)
   }
 
   // What comes from the seller.

@@ -89,6 +89,7 @@ export class Sale {
   #receipt: Signed<Receipt> | undefined
 
   #cancelVoucherWait: (() => void) | undefined
+  #cancelRoomWait: () => void = () => undefined
   #cancelProgress: () => void = () => undefined
   #cancelReceiptWait: (() => void) | undefined
 
@@ -162,6 +163,7 @@ export class Sale {
 
   onWritable(): void {
     this.#isWritable = true
+    this.#cancelRoomWait()
     this.#deliver()
   }
 
@@ -259,6 +261,7 @@ export class Sale {
     delivery.push(piece)
     this.#firstPartMs ??= this.#elapsedMs()
     this.#isWritable = this.#send(FRAMES.part, encodePart(delivery.outputTokens, piece))
+    if (!this.#isWritable) this.#awaitRoom()
     if (this.#isProviderPaused && this.#waitingBytes < WAITING_BYTES_LOW) {
       this.#isProviderPaused = false
       this.#exchange?.resume()
@@ -277,6 +280,13 @@ export class Sale {
     this.#send(FRAMES.progress, encodeBody(progressShape, { stage: 'window' }))
     this.#cancelVoucherWait = this.#clock.after(TIMEOUTS.voucherMs, () =>
       this.stop(new TokError('voucher_timeout', { timeoutMs: TIMEOUTS.voucherMs })),
+    )
+  }
+
+  /** A buyer that takes nothing does not keep its slot. */
+  #awaitRoom(): void {
+    this.#cancelRoomWait = this.#clock.after(TIMEOUTS.callIdleMs, () =>
+      this.stop(new TokError('limit_exceeded', { limit: TIMEOUTS.callIdleMs, what: 'ms without room for a part' })),
     )
   }
 
@@ -301,6 +311,7 @@ export class Sale {
     this.#state = 'receipting'
     this.#cancelProgress()
     this.#cancelVoucherWait?.()
+    this.#cancelRoomWait()
     this.#delivery?.end()
     try {
       const receipt = seal(RECEIPT, this.#receiptBody(), this.#ledger.key)
