@@ -12,8 +12,7 @@ const AFTER_START_MS = 3_000
 export function collectStartGarbage(): void {
   setTimeout(() => {
     setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as (options: { readonly type: string; readonly flavor: string }) => void
-    setFlagsFromString('--no-expose-gc')
-    collect({ type: 'major', flavor: 'last-resort' })
+    const collect = runInNewContext('gc') as () => void
+    collect()
   }, AFTER_START_MS).unref()
 }

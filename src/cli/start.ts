@@ -33,6 +33,7 @@ async function start(command: Command): Promise<void> {
   const { createNode } = await import('../node/node.ts')
   const node = await createNode({ config, logger })
   announce(node, config.role, wantsJson(command))
+  collectStartGarbage()
   await Promise.race([stopAsked, node.whenStopped])
   await node.stop()
   logger.flush()
