@@ -8,6 +8,7 @@ import { TokError } from '../base/errors.ts'
 import type { RunningNode } from '../node/node.ts'
 import { findAdmin } from './admin-client.ts'
 import { addConfigFlags, FLAG_KEYS, loadCommandConfig, wantsJson } from './config-flags.ts'
+import { collectStartGarbage } from './collect-start-garbage.ts'
 import { createLogger } from './create-logger.ts'
 import { paint, print, printJson } from './output.ts'
 
