@@ -53,6 +53,8 @@ export interface Ranking {
 export interface Buyer extends AnswerSource {
   /** Who would be asked for a request with about `inputTokensEstimate` tokens, and why. */
   rank(model: string, dialect: Need['dialect'], inputTokensEstimate: number): Ranking
+  /** Resolves when no purchase is under way: each ends within seconds of its answer. */
+  idle(): Promise<void>
 }
 
 /** Sellers tried for one request. */
@@ -81,6 +83,8 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
   const rankFor = (model: string, need: Need): Ranking =>
     selectSellers(offers.offersOf(model), need, roomWith, (peer) => reputation.of(peer))
 
+  const running = new Set<Promise<void>>()
+
   return {
     name: 'network',
     rank: (model, dialect, inputTokensEstimate) =>
@@ -92,8 +96,12 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
       }),
     send(request, sink) {
       const purchase = new Purchase(dependencies, options, rankFor, request, sink)
-      void purchase.run()
+      const run = purchase.run().finally(() => running.delete(run))
+      running.add(run)
       return purchase
+    },
+    async idle() {
+      await Promise.all(running)
     },
   }
 }

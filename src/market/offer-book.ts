@@ -19,7 +19,7 @@ export interface ListedOffer {
 export interface OfferBook {
   /**
    * Takes in an advert: verifies it and keeps it if it is newer than the one known of its seller.
-   * @throws TokError `advert_stale` for an older one or one that comes too soon after the last; `advert_expired`;
+   * @throws TokError `advert_stale` for an older one, or one that comes too soon after others, or again and again; `advert_expired`;
    *   `encoding_invalid`, `signature_invalid`, `network_mismatch`, `frame_too_large` for one that proves its sender faulty
    */
   add(data: Uint8Array): Signed<Advert>
@@ -35,14 +35,28 @@ export interface OfferBook {
 
 /** Sellers remembered; beyond it the advert that expires first is forgotten. */
 const SELLERS_MAX = 5_000
-/** Shortest time between two adverts of one seller, in ms: a seller that talks faster is not listened to. */
-const INTERVAL_MIN_MS = 1_000
+/** A seller that talks faster is not listened to: some adverts at once, as after a start or a correction, then one a second. */
+const BURST = 4
+const INTERVAL_MS = 1_000
+
+/** How much more may come at once; refills with time. */
+interface Allowance {
+  readonly left: number
+  readonly atMs: number
+}
+
+interface Heard {
+  readonly advert: Signed<Advert>
+  /** For newer adverts, and apart from them for this one again: who repeats old ones must not drown the next. */
+  readonly newer: Allowance
+  readonly repeats: Allowance
+}
 
 export function createOfferBook(
   { clock }: { readonly clock: Clock },
   options: { readonly network: string; readonly asset: string; readonly ownPeer: string },
 ): OfferBook {
-  const adverts = new Map<string, { readonly advert: Signed<Advert>; readonly heardAtMs: number }>()
+  const adverts = new Map<string, Heard>()
 
   const forgetExpired = (): void => {
     const nowMs = clock.nowMs()
@@ -72,15 +86,17 @@ export function createOfferBook(
       const peer = peerOfKey(advert.value.seller)
       if (peer === options.ownPeer) throw new TokError('advert_stale')
       const known = adverts.get(peer)
-      if (known !== undefined && equalBytes(known.advert.id, advert.id)) return known.advert
       const nowMs = clock.monotonicMs()
-      const isTooSoon = known !== undefined && nowMs - known.heardAtMs < INTERVAL_MIN_MS
-      if (known !== undefined && (advert.value.sequence <= known.advert.value.sequence || isTooSoon)) {
-        throw new TokError('advert_stale')
+      if (known !== undefined && equalBytes(known.advert.id, advert.id)) {
+        adverts.set(peer, { ...known, repeats: take(known.repeats, nowMs) })
+        return known.advert
       }
+      if (known !== undefined && advert.value.sequence <= known.advert.value.sequence)
+        throw new TokError('advert_stale')
       forgetExpired()
       if (known === undefined) makeRoom()
-      adverts.set(peer, { advert, heardAtMs: nowMs })
+      const full = { left: BURST, atMs: nowMs }
+      adverts.set(peer, { advert, newer: take(known?.newer ?? full, nowMs), repeats: full })
       return advert
     },
     offersOf(model) {
@@ -94,4 +110,11 @@ export function createOfferBook(
     },
     forget: (peer) => void adverts.delete(peer),
   }
+}
+
+/** @throws TokError `advert_stale` if nothing is left */
+function take({ left, atMs }: Allowance, nowMs: number): Allowance {
+  const refilled = Math.min(BURST, left + (nowMs - atMs) / INTERVAL_MS)
+  if (refilled < 1) throw new TokError('advert_stale')
+  return { left: refilled - 1, atMs: nowMs }
 }

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { RandomBytes } from '../base/bytes.ts'
-import type { Clock } from '../base/clock.ts'
+import { sleep, type Clock } from '../base/clock.ts'
 import { TokError } from '../base/errors.ts'
 import { createBuyer, type Buyer } from '../buyer/purchase.ts'
 import { createSettler, type Settler } from '../buyer/settle.ts'
@@ -44,13 +44,15 @@ export interface Market {
   /** Undefined on a node that does not sell. */
   readonly seller: Seller | undefined
   readonly publisher: AdvertPublisher | undefined
-  /** Finishes the calls under way, at most `graceMs` long, settles them, and leaves the network. */
-  stop(graceMs: number): Promise<void>
+  /** Takes no new orders and finishes the sales under way, at most `graceMs` long. Buying goes on. */
+  drain(graceMs: number): Promise<void>
+  /** Waits for purchases that are ending and for the last statements, a few seconds at most, then leaves the network. */
+  stop(): Promise<void>
 }
 
 /** Connections of a node whose business is not to be a meeting point, and of one that others join through. */
 const CONNECTIONS_MAX = { buyer: 100, seller: 1_000 } as const
-/** How long a stopping buyer waits for the statements of its last calls, in ms. */
+/** How long a stopping node waits for the statements of its last calls, in ms. */
 const LAST_SETTLEMENT_MS = 2_000
 
 /** @throws TokError `config_invalid`, `port_in_use` from the host */
@@ -147,10 +149,13 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
     buyer,
     seller,
     publisher,
-    async stop(graceMs) {
+    async drain(graceMs) {
       publisher?.stop()
       await seller?.drain(graceMs)
-      if (buys) await settleLast(ledger, clock)
+    },
+    async stop() {
+      await buyer?.idle()
+      await settleLast(ledger, network, clock)
       settler?.stop()
       await network.stop()
     },
@@ -162,12 +167,9 @@ function owesUnsettled(ledger: Ledger, peer: string): boolean {
 }
 
 /** Waits a moment for the statements of calls that have just ended; what is left is settled at the next start. */
-async function settleLast(ledger: Ledger, clock: Clock): Promise<void> {
+async function settleLast(ledger: Ledger, network: Network, clock: Clock): Promise<void> {
   const deadlineMs = clock.monotonicMs() + LAST_SETTLEMENT_MS
-  const isOpen = (): boolean => ledger.accountViews().some((view) => view.side === 'buyer' && view.unsettled > 0n)
-  while (isOpen() && clock.monotonicMs() < deadlineMs) {
-    await new Promise<void>((resolve) => {
-      clock.after(20, resolve)
-    })
-  }
+  const isOpen = (): boolean =>
+    ledger.accountViews().some(({ unsettled, peer }) => unsettled > 0n && network.isConnected(peer))
+  while (isOpen() && clock.monotonicMs() < deadlineMs) await sleep(clock, 20)
 }

@@ -150,13 +150,15 @@ export async function createNode({
         starting.reject(toTokError(thrown))
         throw thrown
       })
+      const { stop: leave } = market
+      closers.push(leave)
       starting.resolve(market)
     }
     logger.info({ facade: facadeUrl, peer: ledger.key.peer, role: config.role, version: VERSION }, 'ready')
 
     let stopping: Promise<void> | undefined
     const stop = async (): Promise<void> => {
-      await Promise.all([gateway.drain(config.drainGraceMs), market?.stop(config.drainGraceMs)])
+      await Promise.all([gateway.drain(config.drainGraceMs), market?.drain(config.drainGraceMs)])
       await closeAll()
       logger.info('stopped')
     }
