@@ -225,8 +225,12 @@ class Purchase implements Exchange {
     this.#attempts += 1
     let order: Signed<Order> | undefined
     let outcome: AttemptOutcome
+    const reach = new AbortController()
+    const cancelReach = clock.after(REACH_MS, () =>
+      reach.abort(new TokError('seller_timeout', { peer, awaited: 'nothing', timeoutMs: REACH_MS })),
+    )
     try {
-      const limit = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(REACH_MS)])
+      const limit = AbortSignal.any([this.#stopped.signal, reach.signal])
       await settler.reconciled(peer, limit)
       const salt = this.#dependencies.random(16)
       order = this.#orderFor(candidate, need, salt)
@@ -235,6 +239,7 @@ class Purchase implements Exchange {
         strangerCredit: candidate.advert.value.strangerCredit,
       })
       const channel = await network.openCall(peer, limit)
+      cancelReach()
       logger.info(
         { requestId: this.#request.requestId, peer, model: candidate.offer.model, reason: candidate.reason },
         'seller chosen',
@@ -244,6 +249,7 @@ class Purchase implements Exchange {
       if (this.#stopped.signal.aborted) this.#attempt.abort(toTokError(this.#stopped.signal.reason))
       outcome = await this.#attempt.outcome
     } catch (thrown) {
+      cancelReach()
       const error = toTokError(this.#stopped.signal.aborted ? this.#stopped.signal.reason : thrown)
       outcome = { ...NOTHING_CAME, error }
     }

@@ -240,18 +240,24 @@ describe('offers', () => {
     expect(answer.text()).toContain('model_not_offered')
   })
 
+  /** Asks again while the address of the seller is being looked up: in its first moments a node knows too few others. */
+  const untilServed = (buyer: TestNode) =>
+    eventually(async () => {
+      const tried = await chat(buyer.url)
+      return tried.status === 200 && tried
+    }, 30_000)
+
   /** A node that others meet through. */
   const startMeetingPoint = (): Promise<TestNode> => start('meeting', { role: 'seller' })
 
-  test('are heard by gossip through a third node, and bought from a seller the buyer never met', async () => {
+  test('are heard through a third node, and bought', async () => {
     const meeting = await startMeetingPoint()
     const seller = await startSeller({ bootstrap: addressOf(meeting) })
     const buyer = await startBuyer(meeting)
     await eventually(async () => (await statusOf(meeting)).peersConnected === 2)
     await setPrice(seller, '3000000', '6000000')
     await eventually(async () => (await pricesOf(buyer)).includes('6000000'), 20_000)
-    const answer = await chat(buyer.url)
-    expect(answer.status, answer.text()).toBe(200)
+    const answer = await untilServed(buyer)
     expect(answer.headers['x-tok-target']).toBe(seller.peerId)
     await settled(buyer, seller)
   })
@@ -264,10 +270,7 @@ describe('offers', () => {
     await new Promise((resolve) => setTimeout(resolve, 1_000))
     const buyer = await startBuyer(meeting, { routes: '*=>network' })
     await eventually(async () => (await statusOf(buyer)).peersConnected > 0)
-    const answer = await eventually(async () => {
-      const tried = await chat(buyer.url)
-      return tried.status === 200 && tried
-    }, 20_000)
+    const answer = await untilServed(buyer)
     expect(answer.headers['x-tok-target']).toBe(seller.peerId)
     await settled(buyer, seller)
   })

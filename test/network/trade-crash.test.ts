@@ -126,9 +126,10 @@ test('a buyer killed in mid-stream comes back to accounts that agree, and the mo
   }
 }, 60_000)
 
-test('a seller killed for good is passed by for the next one', async () => {
+/** A second, dearer seller; its data are under "other". */
+async function startOther(): Promise<NodeProcess> {
   await mkdir(join(place, 'other'))
-  const other = await startNodeProcess({
+  return startNodeProcess({
     home: join(place, 'other'),
     words: [
       '--role',
@@ -142,6 +143,10 @@ test('a seller killed for good is passed by for the next one', async () => {
     ],
     env: { TOKLIGENCE_PROVIDERS: String(providedBy(provider).providers) },
   })
+}
+
+test('a seller killed for good is passed by for the next one', async () => {
+  const other = await startOther()
   try {
     await hears(buyer, [seller, other])
     expect((await chat(buyer.url)).headers['x-tok-target']).toBe(seller.peerId)
@@ -151,6 +156,27 @@ test('a seller killed for good is passed by for the next one', async () => {
     expect(performance.now() - startedAtMs).toBeLessThan(2_000)
     await settled(buyer, other)
   } finally {
-    await other.end('SIGKILL')
+    await other.end('SIGTERM')
+  }
+})
+
+test('a seller that hangs is passed by, named by its silence, and owed nothing', async () => {
+  const other = await startOther()
+  try {
+    await hears(buyer, [seller, other])
+    process.kill(seller.pid, 'SIGSTOP')
+    const startedAtMs = performance.now()
+    const answer = await chat(buyer.url)
+    expect(answer.headers['x-tok-target'], answer.text()).toBe(other.peerId)
+    expect(performance.now() - startedAtMs).toBeLessThan(7_000)
+    expect(buyer.log()).toMatch(
+      new RegExp(`the seller ${seller.peerId} (?:sent nothing for 5000 ms|cannot be reached)`),
+    )
+    process.kill(seller.pid, 'SIGCONT')
+    await settled(buyer, seller)
+    await settled(buyer, other)
+  } finally {
+    process.kill(seller.pid, 'SIGCONT')
+    await other.end('SIGTERM')
   }
 })
