@@ -100,6 +100,7 @@ function noteSuccess(notes: Notes, outcome: CallOutcome): void {
 
 function noteFailure(notes: Notes, nowMs: number): void {
   notes.failed += 1
+  if (nowMs < notes.restsUntilMs) return // a call from before the rest: many at once are one reason to rest
   const isTrialAfterRest = notes.restsUntilMs > 0
   notes.recentFailuresAtMs = [...notes.recentFailuresAtMs.filter((at) => nowMs - at < FAILURES_WITHIN_MS), nowMs]
   if (notes.recentFailuresAtMs.length < FAILURES_TO_REST && !isTrialAfterRest) return
