@@ -1,3 +1,4 @@
+import { watch } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -73,20 +74,20 @@ describe('starting', () => {
     expect(await readRuntimeFile(first.dataDirectory)).toMatchObject({ facade: first.url })
   })
 
-  test('a node whose network cannot start leaves nothing behind', async () => {
+  test('the facade listens before the network is joined; where that fails, nothing is left behind', async () => {
     const other = await startSeller()
     const listen = addressOf(other).replace(/\/p2p\/.*/, '')
-    const failed = startNode({ data_dir: join(place, 'failed'), role: 'seller', listen })
+    const dataDirectory = join(place, 'failed')
+    await mkdir(dataDirectory, { mode: 0o700 })
+    const written: (string | null)[] = []
+    const watcher = watch(dataDirectory, (_, file) => written.push(file))
+    const failed = startNode({ data_dir: dataDirectory, role: 'seller', listen })
     await expect(failed).rejects.toMatchObject({ code: 'port_in_use' })
-    expect(await readRuntimeFile(join(place, 'failed'))).toBeUndefined()
+    watcher.close()
+    // It names the facade, and is written once that listens.
+    expect(written).toContain('node.json')
+    expect(await readRuntimeFile(dataDirectory)).toBeUndefined()
     await expect(start('failed', { role: 'seller' })).resolves.toMatchObject({ peerId: expect.any(String) })
-  })
-
-  test('the facade answers for local models before the network is joined', async () => {
-    const starting = startBuyer(await startSeller(), providedBy(provider))
-    const runtime = await eventually(() => readRuntimeFile(join(place, 'buyer')))
-    expect((await chat(runtime.facade)).headers['x-tok-target']).toBe('engine')
-    await starting
   })
 
   test('a node that does not trade loads no libp2p', async () => {

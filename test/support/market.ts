@@ -71,7 +71,7 @@ export const MODEL = 'test-model'
 const EVERY_DIALECT = 'openai-chat+openai-responses+anthropic-messages'
 
 /** Settings of a quiet node on loopback that finds nothing by itself. */
-export const QUIET: Flags = {
+const QUIET: Flags = {
   facade_port: '0',
   listen: '/ip4/127.0.0.1/tcp/0',
   mdns: 'false',
