@@ -37,6 +37,10 @@ export async function startNodeProcess({ home, words, env }: NodeProcessOptions)
   let log = ''
   child.stderr?.on('data', (piece: Buffer) => (log += piece.toString()))
   const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  // A test that runs out of time leaves no node behind.
+  const kill = (): boolean => child.kill('SIGKILL')
+  process.once('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
   const first = once(createInterface(child.stdout!), 'line') as Promise<[string]>
   const line = await Promise.race([first.then(([text]) => text), ended.then(() => undefined)])
   if (line === undefined) throw new Error(`the node ended before it was ready: ${log}`)
