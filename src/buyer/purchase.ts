@@ -256,7 +256,8 @@ class Purchase implements Exchange {
     this.#attempt = undefined
     const { error } = outcome
     if (error === undefined || isSellersFault(error)) {
-      reputation.note(peer, { succeeded: error === undefined, ...speedOf(outcome, clock.monotonicMs() - startedAtMs) })
+      const succeeded = error === undefined && !isProviderFailure(outcome.httpStatus)
+      reputation.note(peer, { succeeded, ...speedOf(outcome, clock.monotonicMs() - startedAtMs) })
     }
     await this.#close(candidate, order, outcome)
     if (error !== undefined) {
@@ -390,6 +391,11 @@ function statusOf(error: TokError | undefined): InferenceRecord['status'] {
   if (error === undefined || error.code === 'receipt_disputed') return 'completed'
   if (error.code === 'order_maximum_reached') return 'truncated'
   return error.code === 'client_left' || error.code === 'node_stopping' ? 'aborted' : 'failed'
+}
+
+/** True for an answer that says its provider cannot answer: given on to the client, and held against the seller. */
+function isProviderFailure(httpStatus: number | undefined): boolean {
+  return httpStatus !== undefined && (httpStatus === 429 || httpStatus >= 500)
 }
 
 /** True for what speaks against the seller; a limit of this node, or a client that left, does not. */
