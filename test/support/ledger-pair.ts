@@ -107,9 +107,9 @@ export class LedgerSide {
   /** The process dies, and another opens `store`. */
   async restore(store: CrashingStore): Promise<void> {
     this.#death.resolve()
-    this.#death = Promise.withResolvers()
-    this.store = store
     this.ledger = await openTestLedger(this.key, this.clock, store)
+    this.store = store
+    this.#death = Promise.withResolvers() // what is asked in between is asked of the dead process
   }
 }
 
@@ -183,7 +183,7 @@ export class LedgerPair {
       creditLimitOf: () => this.creditLimit,
     })
     const settler = createSettler({ ledger: buyer.ledger, network: networkWith(streams.buyerEnd), clock, logger })
-    const answered = seller.whileAlive(answer(streams.sellerEnd))
+    const answered = seller.whileAlive(answer(streams.sellerEnd)).finally(streams.cut)
     try {
       await buyer.whileAlive(settler.reconciled(seller.key.peer, new AbortController().signal))
     } finally {

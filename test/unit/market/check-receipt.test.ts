@@ -1,204 +1,173 @@
 import { describe, expect, test } from 'vitest'
-import { sha256 } from '../../../src/base/bytes.ts'
-import { billedUsage, checkReceipt, type ReportedUsage, type SeenAnswer } from '../../../src/market/check-receipt.ts'
-import { seal } from '../../../src/wire/envelope.ts'
-import { nodeKeyFromSeed } from '../../../src/wire/identity.ts'
+import { sha256, utf8 } from '../../../src/base/bytes.ts'
+import { billedUsage, checkReceipt, countedUsage, type SeenAnswer } from '../../../src/market/check-receipt.ts'
+import { seal, type Signed } from '../../../src/wire/envelope.ts'
 import { ORDER, RECEIPT, type Order, type Receipt } from '../../../src/wire/inference.ts'
-import { maximumPrice, priceUsage } from '../../../src/wire/pricing.ts'
-import { DOMAINS } from '../../../src/wire/registry.ts'
+import { priceUsage, type BilledUsage } from '../../../src/wire/pricing.ts'
+import { testKey } from '../../support/ledger-pair.ts'
 
-const buyer = nodeKeyFromSeed(new Uint8Array(32).fill(1))
-const seller = nodeKeyFromSeed(new Uint8Array(32).fill(2))
-/** An output token costs as much as two of input, and a cached one half. */
-const PRICES = { input: 1_000_000n, cachedInput: 500_000n, cacheWrite: 1_000_000n, output: 2_000_000n }
+const buyer = testKey(1)
+const seller = testKey(2)
 
-const order = seal(
-  ORDER,
-  {
-    type: DOMAINS.order,
-    network: 'test',
-    asset: 'USD',
-    buyer: buyer.publicKey,
-    seller: seller.publicKey,
-    nonce: new Uint8Array(16),
-    issuedAtMs: 1,
-    expiresAtMs: 2,
-    advert: new Uint8Array(32),
-    model: 'llama',
-    endpoint: 'chat',
-    dialect: 'openai-chat',
-    prices: PRICES,
-    windowTokens: 256,
-    hiddenOutputTokensMax: 100,
-    inputTokensEstimate: 40,
-    inputTokensMax: 80,
-    outputTokensMax: 1_000,
-    amountMax: maximumPrice(80, 1_000, PRICES),
-    requestCommitment: new Uint8Array(32),
-  },
-  buyer,
-)
+const orderValue: Order = {
+  type: 'tok/order/1',
+  network: 'test',
+  asset: 'USD',
+  buyer: buyer.publicKey,
+  seller: seller.publicKey,
+  nonce: new Uint8Array(16),
+  issuedAtMs: 0,
+  expiresAtMs: 1,
+  advert: new Uint8Array(32),
+  model: 'loopback/echo',
+  endpoint: 'chat',
+  dialect: 'openai-chat',
+  prices: { input: 100_000n, cachedInput: 25_000n, cacheWrite: 125_000n, output: 400_000n },
+  windowTokens: 256,
+  hiddenOutputTokensMax: 10,
+  inputTokensEstimate: 100,
+  inputTokensMax: 200,
+  outputTokensMax: 1_000,
+  amountMax: 500n,
+  requestCommitment: new Uint8Array(32),
+}
+const order = seal(ORDER, orderValue, buyer)
 
-const ANSWER = Buffer.from('the answer')
-const REPORTED: ReportedUsage = { inputTokens: 50, cachedInputTokens: 10, outputTokens: 30 }
-const SEEN: SeenAnswer = {
-  answerBytes: ANSWER.length,
-  answerDigest: sha256(ANSWER),
-  countedOutputTokens: 25,
-  textBytes: 100,
+const answer = utf8('the answer')
+const seen: SeenAnswer = {
+  answerBytes: answer.length,
+  answerDigest: sha256(answer),
+  countedOutputTokens: 50,
+  textBytes: 200,
   httpStatus: 200,
-  reported: REPORTED,
+  reported: {},
 }
 
-describe('billed is', () => {
-  const without = (...names: (keyof ReportedUsage)[]): ReportedUsage =>
-    Object.fromEntries(Object.entries(REPORTED).filter(([name]) => !names.includes(name as keyof ReportedUsage)))
-  /** Input, cached, written, output. */
-  const cases: [string, Partial<SeenAnswer>, Partial<Order>, string, readonly number[]][] = [
-    ['what the provider reports', {}, {}, 'provider', [50, 10, 0, 30]],
-    [
-      'with a cache that is not mentioned as none',
-      { reported: without('cachedInputTokens') },
-      {},
-      'provider',
-      [50, 0, 0, 30],
-    ],
-    [
-      'what was counted where output is not reported',
-      { reported: without('outputTokens') },
-      {},
-      'counted',
-      [40, 0, 0, 25],
-    ],
-    [
-      'what was counted where input is not reported',
-      { reported: without('inputTokens') },
-      {},
-      'counted',
-      [40, 0, 0, 25],
-    ],
-    [
-      'input alone for embeddings',
-      { reported: without('outputTokens') },
-      { endpoint: 'embeddings' },
-      'provider',
-      [50, 10, 0, 0],
-    ],
-    ['nothing for an error', { httpStatus: 400 }, {}, 'counted', [0, 0, 0, 0]],
-    ['nothing for no answer', { httpStatus: undefined }, {}, 'counted', [0, 0, 0, 0]],
-    [
-      'no more input than was ordered',
-      { reported: { ...REPORTED, inputTokens: 500 } },
-      {},
-      'provider',
-      [80, 10, 0, 30],
-    ],
-    [
-      'no more output than was ordered',
-      { reported: { ...REPORTED, outputTokens: 5_000 } },
-      {},
-      'provider',
-      [50, 10, 0, 1_000],
-    ],
-    [
-      'no more of a cache than there is input',
-      { reported: { ...REPORTED, cachedInputTokens: 90 } },
-      {},
-      'provider',
-      [50, 50, 0, 30],
-    ],
-    [
-      'no more counted than was ordered',
-      { reported: {}, countedOutputTokens: 2_000 },
-      {},
-      'counted',
-      [40, 0, 0, 1_000],
-    ],
-  ]
+/**
+ * What the provider's bytes say (- : nothing), the status (- : no head), and what is billed of at most 200 in and 1000 out where
+ * the estimate is 100 in and the running count 50 out. Counts: in/cached/written/out.
+ */
+const BILLED = `
+  endpoint   status reported        -> billed           source
+  chat       200    -/-/-/-         -> 100/0/0/50       counted
+  chat       200    80/-/-/40       -> 80/0/0/40        provider
+  chat       200    80/30/20/40     -> 80/30/20/40      provider
+  chat       200    0/-/-/0         -> 0/0/0/0          provider
+  chat       200    80/-/-/-        -> 100/0/0/50       counted
+  chat       200    -/-/-/40        -> 100/0/0/50       counted
+  embeddings 200    80/-/-/-        -> 80/0/0/0         provider
+  chat       200    900/-/-/40      -> 200/0/0/40       provider
+  chat       200    80/-/-/9000     -> 80/0/0/1000      provider
+  chat       200    80/90/90/40     -> 80/80/0/40       provider
+  chat       400    80/-/-/40       -> 0/0/0/0          counted
+  chat       503    -/-/-/-         -> 0/0/0/0          counted
+  chat       -      -/-/-/-         -> 0/0/0/0          counted
+`
 
-  test.each(cases)('%s', (_, seen, ordered, source, counts) => {
-    const billed = billedUsage({ ...order.value, ...ordered }, { ...SEEN, ...seen })
-    const { inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens } = billed.usage
-    expect([inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens]).toEqual(counts)
-    expect(billed.source).toBe(source)
+describe('what is billed', () => {
+  const rows = BILLED.split('\n').slice(2, -1)
+  test.each(rows.map((row) => row.trim()))('%s', (row) => {
+    const [endpoint, status, reported = '', , billed = '', source] = row.split(/\s+/)
+    const of = { ...orderValue, endpoint: endpoint === 'embeddings' ? ('embeddings' as const) : ('chat' as const) }
+    const httpStatus = status === '-' ? undefined : Number(status)
+    const outcome = billedUsage(of, { ...seen, httpStatus, reported: countsIn(reported) })
+    expect(outcome).toEqual({ usage: countsIn(billed), source })
+  })
+
+  test('while the call runs is the estimate and the running count, never above the order', () => {
+    expect(countedUsage(orderValue, 50)).toEqual(countsIn('100/0/0/50'))
+    expect(countedUsage({ ...orderValue, inputTokensEstimate: 900 }, 5_000)).toEqual(countsIn('200/0/0/1000'))
   })
 })
 
 describe('a receipt', () => {
-  const { usage } = billedUsage(order.value, SEEN)
-  const receipt = (changes: Partial<Receipt> = {}): Parameters<typeof checkReceipt>[2] =>
-    seal(
-      RECEIPT,
-      {
-        type: DOMAINS.receipt,
-        network: 'test',
-        order: order.id,
-        buyer: buyer.publicKey,
-        seller: seller.publicKey,
-        model: 'llama',
-        status: 'completed',
-        httpStatus: 200,
-        error: undefined,
-        usage,
-        usageSource: 'provider',
-        amount: priceUsage(usage, PRICES),
-        answerBytes: ANSWER.length,
-        answerDigest: sha256(ANSWER),
-        startedAtMs: 1,
-        firstPartMs: 1,
-        durationMs: 2,
-        ...changes,
-      },
-      seller,
-    )
-  const billing = (changes: Partial<Receipt['usage']>): Partial<Receipt> => {
-    const billed = { ...usage, ...changes }
-    return { usage: billed, amount: priceUsage(billed, PRICES) }
-  }
-
   test('that says what the buyer saw holds', () => {
-    expect(() => checkReceipt('peer', order, receipt(), SEEN)).not.toThrow()
+    const reported = countsIn('80/30/20/40')
+    expect(() => checkReceipt('peer', order, receiptFor(countsIn('100/0/0/50')), seen)).not.toThrow()
+    expect(() => checkReceipt('peer', order, receiptFor(reported), { ...seen, reported })).not.toThrow()
   })
 
-  const faults: [string, Partial<Receipt>, Partial<SeenAnswer>, string, RegExp][] = [
-    ['of another order', { order: new Uint8Array(32) }, {}, 'receipt_disputed', /another order/],
-    ['for another buyer', { buyer: seller.publicKey }, {}, 'receipt_disputed', /another order/],
-    ['on another network', { network: 'other' }, {}, 'receipt_disputed', /another order/],
-    ['over more bytes than came', { answerBytes: 11 }, {}, 'stream_incomplete', /10 of 11 bytes/],
+  test('for nothing holds where the answer failed', () => {
+    const receipt = receiptFor(countsIn('0/0/0/0'), { httpStatus: 500 })
+    expect(() => checkReceipt('peer', order, receipt, { ...seen, httpStatus: 500 })).not.toThrow()
+  })
+
+  const WRONG: readonly [name: string, code: string, receipt: Signed<Receipt>, saw?: Partial<SeenAnswer>][] = [
+    ['of another order', 'receipt_disputed', receiptFor(countsIn('100/0/0/50'), { order: new Uint8Array(32) })],
+    ['of another buyer', 'receipt_disputed', receiptFor(countsIn('100/0/0/50'), { buyer: seller.publicKey })],
+    ['of another seller', 'receipt_disputed', receiptFor(countsIn('100/0/0/50'), { seller: buyer.publicKey })],
+    ['of another network', 'receipt_disputed', receiptFor(countsIn('100/0/0/50'), { network: 'other' })],
+    ['of more bytes', 'stream_incomplete', receiptFor(countsIn('100/0/0/50'), { answerBytes: 11 })],
+    ['of other bytes', 'stream_incomplete', receiptFor(countsIn('100/0/0/50'), { answerDigest: new Uint8Array(32) })],
+    ['at another price', 'receipt_disputed', receiptFor(countsIn('100/0/0/50'), { amount: 29n })],
+    ['above the maximum', 'receipt_disputed', receiptFor(countsIn('100/0/0/1001'))],
+    ['with parts above the input', 'receipt_disputed', receiptFor(countsIn('10/8/8/50'), { amount: 30n })],
+    ['with more input', 'receipt_disputed', receiptFor(countsIn('101/0/0/50'))],
+    ['with less input', 'receipt_disputed', receiptFor(countsIn('99/0/0/50'))],
+    ['with more output', 'receipt_disputed', receiptFor(countsIn('100/0/0/51'))],
     [
-      'over other bytes than came',
-      { answerDigest: new Uint8Array(32) },
-      {},
-      'stream_incomplete',
-      /others than were sent/,
-    ],
-    ['with an amount that its counts do not cost', { amount: 1n }, {}, 'receipt_disputed', /the amount is 1 micros/],
-    ['beyond the order', billing({ outputTokens: 1_001 }), {}, 'receipt_disputed', /more than 1000 output/],
-    ['with one token of output more', billing({ outputTokens: 31 }), {}, 'receipt_disputed', /31 outputTokens.* 30/],
-    ['with one token of input more', billing({ inputTokens: 51 }), {}, 'receipt_disputed', /51 inputTokens/],
-    [
-      'without the discount of the cache',
-      billing({ cachedInputTokens: 0 }),
-      {},
+      'that hides the cache',
       'receipt_disputed',
-      /0 cachedInputTokens/,
+      receiptFor(countsIn('80/0/0/40')),
+      { reported: countsIn('80/30/0/40') },
     ],
-    ['for an error answer', {}, { httpStatus: 500 }, 'receipt_disputed', /bills 50 inputTokens/],
+    [
+      'that invents cache writes',
+      'receipt_disputed',
+      receiptFor(countsIn('80/0/9/40')),
+      { reported: countsIn('80/0/0/40') },
+    ],
+    ['for a failed answer', 'receipt_disputed', receiptFor(countsIn('100/0/0/50')), { httpStatus: 500 }],
   ]
 
-  test.each(faults)('%s does not hold', (_, changes, seen, code, reason) => {
-    const check = (): void => checkReceipt('peer', order, receipt(changes), { ...SEEN, ...seen })
-    expect(check).toThrow(expect.objectContaining({ code, message: expect.stringMatching(reason) }))
+  test.each(WRONG)('%s is refused', (_name, code, receipt, saw = {}) => {
+    expect(() => checkReceipt('peer', order, receipt, { ...seen, ...saw })).toThrow(
+      expect.objectContaining({ code, details: expect.objectContaining({ peer: 'peer' }) }),
+    )
   })
 
-  /** 10 bytes of text are 10 tokens at the most, beside 64 for structure and the 100 hidden ones of the offer. */
-  test.each([
-    [174, true],
-    [175, false],
-  ])('for %i tokens of output with 10 bytes of text holds: %s', (outputTokens, holds) => {
-    const seen = { ...SEEN, textBytes: 10, countedOutputTokens: 3, reported: { ...REPORTED, outputTokens } }
-    const check = (): void => checkReceipt('peer', order, receipt(billing({ outputTokens })), seen)
-    if (holds) expect(check).not.toThrow()
-    else expect(check).toThrow(expect.objectContaining({ code: 'receipt_disputed' }))
+  test('bills no more tokens than text, its structure and hidden output can have', () => {
+    const reported = (outputTokens: number) => ({ inputTokens: 80, outputTokens })
+    const check = (outputTokens: number, countedOutputTokens = 0) =>
+      checkReceipt('peer', order, receiptFor(countsIn(`80/0/0/${outputTokens}`)), {
+        ...seen,
+        countedOutputTokens,
+        reported: reported(outputTokens),
+      })
+    check(200 + 64 + 10)
+    expect(() => check(200 + 64 + 11)).toThrow('bills 275 output tokens for 200 bytes')
+    check(275, 275)
   })
 })
+
+function receiptFor(usage: BilledUsage, over: Partial<Receipt> = {}): Signed<Receipt> {
+  const value: Receipt = {
+    type: 'tok/receipt/1',
+    network: 'test',
+    order: order.id,
+    buyer: buyer.publicKey,
+    seller: seller.publicKey,
+    model: undefined,
+    status: 'completed',
+    httpStatus: 200,
+    error: undefined,
+    usage,
+    usageSource: 'counted',
+    amount: priceUsage(usage, orderValue.prices),
+    answerBytes: answer.length,
+    answerDigest: sha256(answer),
+    startedAtMs: 0,
+    firstPartMs: undefined,
+    durationMs: 0,
+    ...over,
+  }
+  return seal(RECEIPT, value, seller)
+}
+
+/** Counts written as input/cached/written/output; those that are not there stay out. */
+function countsIn(text: string): BilledUsage {
+  const [inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens] = text.split('/')
+  const counts = { inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens }
+  const known = Object.entries(counts).filter(([, count]) => count !== undefined && count !== '-')
+  return Object.fromEntries(known.map(([name, count]) => [name, Number(count)])) as unknown as BilledUsage
+}
