@@ -8,15 +8,23 @@ import { asCount, type JsonObject } from '../dialects/json-value.ts'
 
 const DEFAULT_DIMENSIONS = 8
 const DIMENSIONS_MAX = 4_096
+/** As OpenAI's own limit. */
+const INPUTS_MAX = 2_048
+/** Of all vectors of an answer: they are made within one turn of the event loop. */
+const VALUES_MAX = 262_144
 
 /**
  * The body of an answer of `/v1/embeddings`, with floats or base64 as asked.
- * @throws TokError `body_malformed` without any input.
+ * @throws TokError `body_malformed` without any input, or with more than one turn of the event loop has time for.
  */
 export function embeddingsAnswer(request: JsonObject, inputTokens: number): Uint8Array {
   const inputs = readInputs(request['input'])
   if (inputs.length === 0) throw new TokError('body_malformed', { reason: '"input" is missing' })
   const dimensions = Math.min(asCount(request['dimensions']) ?? DEFAULT_DIMENSIONS, DIMENSIONS_MAX)
+  if (inputs.length > INPUTS_MAX || inputs.length * dimensions > VALUES_MAX) {
+    const reason = `loopback embeds ${INPUTS_MAX} inputs and ${VALUES_MAX} dimensions in all at most`
+    throw new TokError('body_malformed', { reason })
+  }
   const isBase64 = request['encoding_format'] === 'base64'
   const data = inputs.map((input, index) => {
     const vector = embed(JSON.stringify(input), dimensions)

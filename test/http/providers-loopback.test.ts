@@ -95,6 +95,17 @@ describe('the built-in model, asked by the official SDKs', () => {
     expect([...floats]).toEqual(data[0]?.embedding)
   })
 
+  it.each([
+    [2_049, 1],
+    [65, 4_096],
+  ])('embeds only what takes a moment: not %d texts in %d dimensions', async (texts, dimensions) => {
+    const input = Array.from({ length: texts }, () => 'a')
+    await expect(openai.embeddings.create({ model: 'loopback', input, dimensions })).rejects.toMatchObject({
+      status: 400,
+      code: 'body_malformed',
+    })
+  })
+
   it('refuses in the shape of the dialect', async () => {
     await expect(openai.chat.completions.create({ model: 'loopback?speed=3', messages })).rejects.toThrow(
       'loopback knows no parameter "speed"',

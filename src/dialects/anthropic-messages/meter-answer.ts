@@ -106,7 +106,8 @@ function mergeCounts(before: UsageCounts, usage: JsonObject): UsageCounts {
 function toUsage(counts: UsageCounts): AnswerTally['usage'] {
   const { fresh, cacheRead, cacheWrite } = counts
   return {
-    inputTokens: fresh === undefined ? undefined : fresh + (cacheRead ?? 0) + (cacheWrite ?? 0),
+    // A sum that is no safe whole number any more says nothing, and no record could hold it.
+    inputTokens: fresh === undefined ? undefined : asCount(fresh + (cacheRead ?? 0) + (cacheWrite ?? 0)),
     cachedInputTokens: cacheRead,
     cacheWriteTokens: cacheWrite,
     outputTokens: counts.output,

@@ -298,6 +298,14 @@ describe('the meter of a Messages answer', () => {
   })
 })
 
+describe('the meter of a Messages answer', () => {
+  it('takes counts whose sum no record could hold for unknown', () => {
+    const usage = { input_tokens: Number.MAX_SAFE_INTEGER, cache_read_input_tokens: 1, output_tokens: 2 }
+    const meter = meterOf('messages', false, [JSON.stringify({ usage, content: [], stop_reason: 'end_turn' })])
+    expect(meter.usage).toMatchObject({ inputTokens: undefined, cachedInputTokens: 1, outputTokens: 2 })
+  })
+})
+
 describe('the meter of an answer without text', () => {
   it('reads the input count of embeddings', () => {
     const meter = meterOf('embeddings', false, [answerTo('embeddings', { input: 'x' })])
