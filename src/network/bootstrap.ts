@@ -49,19 +49,20 @@ export async function keepJoined(dependencies: BootstrapDependencies, signal: Ab
   let failures = 0
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     let waitMs: number
-    const target = await pick(attempt)
-    if (target === undefined) {
-      waitMs = connectedPeers() === 0 ? ALONE_MS : SETTLED_MS
-    } else {
-      try {
+    let target: string | undefined
+    try {
+      target = await pick(attempt)
+      if (target === undefined) {
+        waitMs = connectedPeers() === 0 ? ALONE_MS : SETTLED_MS
+      } else {
         await dial(target)
         failures = 0
         waitMs = NEXT_MS
-      } catch (thrown) {
-        logger.debug({ target, reason: reasonOf(thrown) }, 'a peer cannot be reached')
-        waitMs = Math.min(FIRST_RETRY_MS * 1.5 ** failures, LAST_RETRY_MS)
-        failures += 1
       }
+    } catch (thrown) {
+      logger.debug({ target, reason: reasonOf(thrown) }, 'a peer cannot be reached')
+      waitMs = Math.min(FIRST_RETRY_MS * 1.5 ** failures, LAST_RETRY_MS)
+      failures += 1
     }
     try {
       await sleep(clock, waitMs * (0.75 + fraction() / 2), signal)

@@ -249,7 +249,8 @@ export class Call implements CallChannel {
       this.#ending = { error }
     } else {
       this.#ending = undefined
-      this.#handlers.onClosed(error)
+      const handlers = this.#handlers
+      this.#guard(() => handlers.onClosed(error))
     }
   }
 }
