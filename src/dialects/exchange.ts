@@ -17,7 +17,7 @@ export interface ModelRequest {
   /** The model as the client named it, before aliases and routes. */
   readonly requestedModel: string
   readonly stream: boolean
-  /** The query as the client sent it, with its "?", or "". */
+  /** The query as the client sent it, with its "?", or "". Never a credential. */
   readonly query: string
   /** The client's headers that may travel (dialects/headers.ts), lower-case names. Never a credential. */
   readonly headers: Readonly<Record<string, string>>

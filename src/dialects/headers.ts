@@ -1,5 +1,5 @@
 /**
- * Which headers travel. Allowlists throughout: a header nobody thought of stays here. No list lets a
+ * Which headers travel, and what of a query. Allowlists for headers: one nobody thought of stays here. No list lets a
  * credential, a cookie or a hop-by-hop header through; lengths and encodings are the writers' own.
  */
 
@@ -12,9 +12,13 @@ export type TravellingHeaders = Readonly<Record<string, string>>
 interface Allowlist {
   readonly names: ReadonlySet<string>
   readonly prefixes: readonly string[]
-  /** Names that a prefix would let through and that must not. */
+  /** Names that a prefix would let through and that must not, beside those of `SECRET`. */
   readonly except: ReadonlySet<string>
 }
+
+/** Names of what proves who somebody is, as a header or in a query: `api-key`, `x-openai-actor-authorization`, `access_token`. */
+const SECRET =
+  /(?:^|[-_.])(?:(?:api|access)?[-_]?(?:key|token)|auth|authorization|secret|password|credentials?|cookie)(?:[-_.]|$)/i
 
 const TO_PROVIDER: Allowlist = {
   names: new Set([
@@ -23,6 +27,7 @@ const TO_PROVIDER: Allowlist = {
     'openai-beta',
     'originator',
     'session-id',
+    'session_id',
     'thread-id',
     'user-agent',
     'version',
@@ -34,7 +39,7 @@ const TO_PROVIDER: Allowlist = {
   ]),
   // What the vendors' own agents ask features with; new ones must not wait for a release of this program.
   prefixes: ['anthropic-', 'x-claude-', 'x-codex-', 'x-openai-'],
-  except: new Set(['anthropic-api-key', 'x-openai-api-key']),
+  except: new Set(),
 }
 
 const TO_SELLER: Allowlist = {
@@ -86,6 +91,15 @@ export function answerHeadersForBuyer(headers: IncomingHeaders): TravellingHeade
   return choose(headers, TO_BUYER)
 }
 
+/** A request's query ("?beta=true", or "") that a target may see: as it was sent, without parameters that hold a credential. */
+export function queryForTarget(query: string): string {
+  if (query === '') return query
+  const pairs = query.slice(1).split('&')
+  const kept = pairs.filter((pair) => ![...new URLSearchParams(pair).keys()].some((name) => SECRET.test(name)))
+  if (kept.length === pairs.length) return query
+  return kept.length === 0 ? '' : `?${kept.join('&')}`
+}
+
 function choose(headers: IncomingHeaders, list: Allowlist): TravellingHeaders {
   const chosen: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
@@ -98,5 +112,5 @@ function choose(headers: IncomingHeaders, list: Allowlist): TravellingHeaders {
 
 function isAllowed(name: string, list: Allowlist): boolean {
   if (list.names.has(name)) return true
-  return !list.except.has(name) && list.prefixes.some((prefix) => name.startsWith(prefix))
+  return list.prefixes.some((prefix) => name.startsWith(prefix)) && !list.except.has(name) && !SECRET.test(name)
 }

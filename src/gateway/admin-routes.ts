@@ -26,7 +26,8 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
       })
       routes.setErrorHandler((thrown, request, reply) => {
         const error = toTokError(thrown)
-        if (error.code === 'internal_error') logger.error({ err: thrown, path: request.url }, 'request failed')
+        if (error.code === 'internal_error')
+          logger.error({ err: thrown, requestId: request.id, path: request.url }, 'request failed')
         return sendError(reply, error)
       })
       routes.setNotFoundHandler((request, reply) =>

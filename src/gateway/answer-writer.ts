@@ -22,8 +22,9 @@ export interface AnswerWriterOptions {
 export interface AnswerWriter {
   /** True once the client may have seen something: from then on no other target can answer. */
   readonly begun: boolean
-  /** Takes the head. A later one replaces it while nothing has begun. */
   head(head: AnswerHead, isEventStream: boolean): void
+  /** Forgets an answer that has not begun: another one follows. */
+  withdraw(): void
   /** Returns false when the client is slower than the answer; `onDrain` follows. */
   data(bytes: Uint8Array): boolean
   end(): void
@@ -64,6 +65,7 @@ export function createAnswerWriter(
   }
 
   const flush = (): void => {
+    if (!isFlushDue) return
     isFlushDue = false
     if (begun || response.destroyed || response.writableEnded || !writeHead({})) return
     if (held.length === 0) response.flushHeaders()
@@ -92,9 +94,12 @@ export function createAnswerWriter(
     head(newHead, newIsEventStream) {
       head = newHead
       isEventStream = newIsEventStream
+      if (isEventStream) flushSoon()
+    },
+    withdraw() {
+      isFlushDue = false
       held = []
       tail = new Uint8Array(0)
-      if (isEventStream) flushSoon()
     },
     data(bytes) {
       if (isEventStream) {

@@ -2,6 +2,7 @@
  * The HTTP face of the node: OpenAI and Anthropic clients in, targets of the router out, and the admin routes. Routes
  * and their error exits are listed in docs/gateway.md.
  */
+import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -81,8 +82,9 @@ export async function createGateway(dependencies: GatewayDependencies, options: 
     connectionTimeout: 0,
     forceCloseConnections: true,
     http: { headersTimeout: HEADERS_TIMEOUT_MS },
+    genReqId: () => randomUUID(),
     rewriteUrl: ({ url = '/' }) => normaliseUrl(url),
-    frameworkErrors: (error, request, reply) => sendError(request, reply, readFrameworkError(error, options)),
+    frameworkErrors: (error, request, reply) => sendError(request, reply, readFrameworkError(error, request)),
     clientErrorHandler: refuseConnection,
   })
 
@@ -94,8 +96,9 @@ export async function createGateway(dependencies: GatewayDependencies, options: 
     done()
   })
   app.setErrorHandler((error, request, reply) => {
-    const named = readFrameworkError(error, options)
-    if (named.code === 'internal_error') logger.error({ err: error, path: request.url }, 'request failed')
+    const named = readFrameworkError(error, request)
+    if (named.code === 'internal_error')
+      logger.error({ err: error, requestId: request.id, path: request.url }, 'request failed')
     sendError(request, reply, named)
   })
   app.setNotFoundHandler((request, reply) => {
@@ -136,7 +139,7 @@ function addInferenceRoutes(app: FastifyInstance, relay: InferenceRelay): void {
     const { path } = ENDPOINTS[endpoint]
     app.post(path, (request, reply) => {
       reply.hijack()
-      return relay.serve(endpoint, request.raw, request.body as Buffer | undefined, reply.raw)
+      return relay.serve(endpoint, request.id, request.raw, request.body as Buffer | undefined, reply.raw)
     })
     app.head(path, (_request, reply) => reply.send())
   }
@@ -188,10 +191,11 @@ function hasVersion(headers: IncomingHttpHeaders): boolean {
 }
 
 /** Fastify's own refusals, in the words of the table. */
-function readFrameworkError(thrown: unknown, { bodyLimitBytes }: GatewayOptions): TokError {
+function readFrameworkError(thrown: unknown, { headers }: FastifyRequest): TokError {
   const { code, statusCode, message } = thrown as { code?: string; statusCode?: number; message?: string }
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new TokError('body_too_large', { limitBytes: bodyLimitBytes })
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new TokError('content_type_unsupported', { contentType: '' })
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new TokError('content_type_unsupported', { contentType: headers['content-type'] })
+  }
   if (!(thrown instanceof TokError) && statusCode !== undefined && statusCode < 500) {
     return new TokError('body_malformed', { reason: message })
   }

@@ -28,7 +28,10 @@ export function receiveBody(request: IncomingMessage, limitBytes: number): Promi
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = []
     let length = 0
-    const refuse = (): void => reject(new TokError('body_too_large', { limitBytes }))
+    const refuse = (): void => {
+      pieces.length = 0
+      reject(new TokError('body_too_large', { limitBytes }))
+    }
     if (Number(request.headers['content-length'] ?? 0) > limitBytes) {
       refuse()
       return

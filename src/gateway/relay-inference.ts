@@ -11,7 +11,6 @@
  *     +-------+-------+-- refused: the native error
  *   The client leaves at any point: the inference is aborted at once.
  */
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
@@ -20,7 +19,12 @@ import { createAnswerMeter, type AnswerMeter } from '../dialects/answer-meter.ts
 import { ENDPOINTS, type Endpoint, type Vendor } from '../dialects/dialect.ts'
 import { errorEvent, errorReply } from '../dialects/error-reply.ts'
 import type { AnswerHead, AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
-import { requestHeadersForProvider, requestHeadersForSeller } from '../dialects/headers.ts'
+import {
+  answerHeadersForBuyer,
+  queryForTarget,
+  requestHeadersForProvider,
+  requestHeadersForSeller,
+} from '../dialects/headers.ts'
 import { replaceModel, skimRequest, type ByteSpan } from '../dialects/skim-request.ts'
 import type { Router, RouteTarget } from '../routing/router.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
@@ -53,10 +57,12 @@ export interface InferenceRelay {
   /**
    * Answers one request, with an answer or a native error, and never throws. Resolves when it has been sent to a target
    * or refused; the answer goes on by itself.
+   * @param requestId its id in the answer, the log and the journal
    * @param received the body as it came over the wire
    */
   serve(
     endpoint: Endpoint,
+    requestId: string,
     request: IncomingMessage,
     received: Uint8Array | undefined,
     response: ServerResponse,
@@ -70,6 +76,9 @@ const KEEP_ALIVE_EVENTS: Readonly<Record<Vendor, Uint8Array>> = {
   anthropic: Buffer.from('event: ping\ndata: {"type": "ping"}\n\n'),
 }
 
+/** What a purchase tells of itself. */
+const PURCHASE_HEADERS = ['x-tok-target', 'x-tok-cost-micros', 'x-tok-receipt'] as const
+
 /** Makes the relay. */
 export function createInferenceRelay(dependencies: RelayDependencies, options: RelayOptions): InferenceRelay {
   const running = new Set<Inference>()
@@ -82,8 +91,8 @@ export function createInferenceRelay(dependencies: RelayDependencies, options: R
   }
 
   return {
-    async serve(endpoint, request, received, response) {
-      const inference = new Inference(dependencies, options, endpoint, request, response, onOver)
+    async serve(endpoint, requestId, request, received, response) {
+      const inference = new Inference(dependencies, options, endpoint, requestId, request, response, onOver)
       running.add(inference)
       if (isDraining) inference.fail(new TokError('node_stopping'))
       else await inference.start(received)
@@ -120,7 +129,7 @@ class Inference {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #onOver: (inference: Inference) => void
-  readonly #requestId = randomUUID()
+  readonly #requestId: string
   readonly #startedAtMs: number
   readonly #writer: AnswerWriter
 
@@ -141,6 +150,7 @@ class Inference {
     dependencies: RelayDependencies,
     options: RelayOptions,
     endpoint: Endpoint,
+    requestId: string,
     request: IncomingMessage,
     response: ServerResponse,
     onOver: (inference: Inference) => void,
@@ -149,6 +159,7 @@ class Inference {
     this.#options = options
     this.#endpoint = endpoint
     this.#vendor = ENDPOINTS[endpoint].vendor
+    this.#requestId = requestId
     this.#request = request
     this.#response = response
     this.#onOver = onOver
@@ -245,7 +256,7 @@ class Inference {
       model: target.model,
       requestedModel: asked.model,
       stream: asked.stream,
-      query: queryStart === -1 ? '' : url.slice(queryStart),
+      query: queryStart === -1 ? '' : queryForTarget(url.slice(queryStart)),
       headers: target.kind === 'network' ? requestHeadersForSeller(headers) : requestHeadersForProvider(headers),
       body: target.model === asked.model ? asked.body : replaceModel(asked.body, asked.modelSpan, target.model),
     }
@@ -292,6 +303,7 @@ class Inference {
     const exchange = this.#exchange
     this.#meter = undefined
     this.#firstByteAtMs = undefined
+    this.#writer.withdraw()
     this.#askNext()
     exchange?.abort(error)
   }
@@ -345,7 +357,8 @@ class Inference {
   }
 
   #answerHeaders(headers: AnswerHead['headers']): Record<string, string> {
-    const own: Record<string, string> = { ...this.#targetHeaders(), ...headers, 'x-request-id': this.#requestId }
+    const travelling = this.#target?.kind === 'network' ? headersOfPurchase(headers) : headers
+    const own: Record<string, string> = { ...this.#targetHeaders(), ...travelling, 'x-request-id': this.#requestId }
     const providerId = headers['x-request-id']
     if (providerId !== undefined) own['x-tok-provider-request-id'] = providerId
     if (this.#vendor === 'anthropic') own['request-id'] ??= this.#requestId
@@ -398,6 +411,14 @@ class Inference {
     }
     this.#onOver(this)
   }
+}
+
+/** A seller is a stranger: of its headers only those that a buyer may see, and what the purchase itself adds. */
+function headersOfPurchase(headers: AnswerHead['headers']): Record<string, string> {
+  const added = PURCHASE_HEADERS.flatMap((name) =>
+    headers[name] === undefined ? [] : [[name, headers[name]] as const],
+  )
+  return { ...answerHeadersForBuyer(headers), ...Object.fromEntries(added) }
 }
 
 /** What is left when no provider counts: the estimate. */

@@ -188,6 +188,19 @@ describe('each refusal comes in the words of the dialect that asked', () => {
     nativeError(path, answer.json())
   })
 
+  test('a type that is none is named, under an id of its own', async () => {
+    const answers = [1, 2].map(() =>
+      exchange(`${facade.url}/v1/messages`, { body: '{}', headers: { 'content-type': 'json' } }),
+    )
+    const [one, other] = await Promise.all(answers)
+    expect([one?.status, nativeError('/v1/messages', one?.json()).message]).toEqual([
+      415,
+      expect.stringContaining('"json"'),
+    ])
+    expect(one?.headers['x-request-id']).toMatch(/^[\da-f]{8}-[\da-f-]{27}$/)
+    expect(one?.headers['x-request-id']).not.toBe(other?.headers['x-request-id'])
+  })
+
   test.each([
     ['GET', '/v1/nothing', {}],
     ['POST', '/v1/completions', {}],
@@ -560,7 +573,7 @@ describe('a seller as the target', () => {
   test.each([
     [1_000, {}],
     [200, { 'content-type': 'a\r\nb: c' }],
-    [200, { 'x y': 'z' }],
+    [200, { 'retry-after': '\u0007' }],
   ])('that answers status %d with headers %o cannot break the node', async (status, headers) => {
     const buying = await facadeWith({
       routes: '*=>network',
@@ -574,6 +587,61 @@ describe('a seller as the target', () => {
     const answer = await exchange(`${buying.url}/v1/chat/completions`, { body: { model: 'any' } })
     expect(answer.status).toBe(502)
     expect(buying.records).toMatchObject([{ status: 'failed', error: 'provider_broken' }])
+  })
+
+  test.each([
+    [{ 'content-length': '1' }],
+    [{ 'transfer-encoding': 'identity' }],
+    [{ connection: 'close' }],
+    [{ 'set-cookie': 'a=b' }],
+    [{ 'access-control-allow-origin': '*' }],
+    [{ 'x-tok-error': 'internal_error' }],
+    [{ 'x y': 'z' }],
+  ])('cannot say %o to the client', async (headers: Readonly<Record<string, string>>) => {
+    const buying = await facadeWith({
+      routes: '*=>network',
+      network: seller((_, sink) => {
+        sink.onHead({ status: 200, headers: { 'content-type': 'application/json', ...headers } })
+        sink.onData(Buffer.from('{"a":1}'))
+        setTimeout(() => sink.onEnd(), 10)
+        return idle
+      }),
+    })
+    const answer = await exchange(`${buying.url}/v1/chat/completions`, { body: { model: 'any' } })
+    expect(answer.text()).toBe('{"a":1}')
+    for (const [name, value] of Object.entries(headers)) expect(answer.headers[name]).not.toEqual(value)
+  })
+
+  test('that breaks off at once leaves no trace in the answer of the next target', async () => {
+    const buying = await facadeWith({
+      servers: [{ name: 'engine', url: provider.url }],
+      routes: '*=>network|engine',
+      network: seller((_, sink) => {
+        setImmediate(() => {
+          sink.onHead({ status: 200, headers: { 'content-type': 'text/event-stream', 'x-tok-target': 'seller' } })
+          sink.onFailure(new TokError('stream_incomplete', { peer: 'seller', reason: 'the connection closed' }))
+        })
+        return idle
+      }),
+    })
+    provider.script({ status: 400, headers: { 'content-type': 'application/json' }, body: '{"error":{}}' })
+    const answer = await exchange(`${buying.url}/v1/chat/completions`, { body: { model: 'any', stream: true } })
+    expect([answer.status, answer.headers['x-tok-target'], answer.text()]).toEqual([400, 'engine', '{"error":{}}'])
+  })
+
+  test('and a provider see no credential of the query', async () => {
+    const seen: string[] = []
+    const buying = await facadeWith({
+      servers: [{ name: 'engine', url: provider.url }],
+      routes: '*=>network|engine',
+      network: seller((request, sink) => {
+        seen.push(request.query)
+        queueMicrotask(() => sink.onFailure(new TokError('seller_unreachable', { peer: 'seller', reason: 'gone' })))
+        return idle
+      }),
+    })
+    await exchange(`${buying.url}/v1/messages?beta=true&api-key=secret`, { body: { model: 'test-model' } })
+    expect([...seen, provider.requests.at(-1)?.path]).toEqual(['?beta=true', '/v1/messages?beta=true'])
   })
 
   test('that fails is followed by the error of the table', async () => {

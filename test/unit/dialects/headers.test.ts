@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   answerHeadersForBuyer,
   answerHeadersForClient,
+  queryForTarget,
   requestHeadersForProvider,
   requestHeadersForSeller,
 } from '../../../src/dialects/headers.ts'
@@ -15,6 +16,10 @@ const CREDENTIALS = {
   'proxy-authorization': 'secret',
   'openai-organization': 'org',
   'openai-project': 'project',
+  'x-openai-api-key': 'secret',
+  'x-openai-actor-authorization': 'secret',
+  'x-codex-access-token': 'secret',
+  'x-claude-auth': 'secret',
 }
 const PLUMBING = {
   host: 'localhost',
@@ -35,6 +40,7 @@ const FEATURES = {
 const AGENT = {
   originator: 'codex_exec',
   'session-id': 's',
+  session_id: 's',
   'user-agent': 'claude-cli/2',
   'x-claude-code-session-id': 's',
   'x-client-request-id': 'r',
@@ -84,5 +90,23 @@ describe('headers that travel', () => {
 
   it('join the values of a header sent twice', () => {
     expect(requestHeadersForProvider({ 'anthropic-beta': ['a', 'b'] })).toEqual({ 'anthropic-beta': 'a, b' })
+  })
+})
+
+describe('a query that travels', () => {
+  it.each([
+    ['', ''],
+    ['?', '?'],
+    ['?beta=true', '?beta=true'],
+    ['?beta=true&&x=%20+&limit', '?beta=true&&x=%20+&limit'],
+    ['?max_tokens=5&monkey=1&author=me', '?max_tokens=5&monkey=1&author=me'],
+    ['?key=secret', ''],
+    ['?api-key=secret&beta=true', '?beta=true'],
+    ['?beta=true&API_KEY=secret', '?beta=true'],
+    ['?apikey=secret&accessToken=secret&access_token=secret', ''],
+    ['?%61pi_key=secret&a=1', '?a=1'],
+    ['?token=a&x-auth=b&password=c', ''],
+  ])('%s leaves as %s', (query, travelling) => {
+    expect(queryForTarget(query)).toBe(travelling)
   })
 })
