@@ -209,7 +209,7 @@ export class Call implements CallChannel {
       return
     }
     if (!isCounted(type)) this.#earlyControlFrames += 1
-    if (this.#earlyControlFrames > LIMITS.callControlFrames || this.#early.length > EARLY_FRAMES_MAX) {
+    if (this.#earlyControlFrames > LIMITS.callControlFrames || this.#early.length >= EARLY_FRAMES_MAX) {
       throw new TokError('limit_exceeded', { limit: LIMITS.callControlFrames, what: 'frames of a call that wait' })
     }
     this.#early.push({ type, payload })

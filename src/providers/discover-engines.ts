@@ -25,6 +25,15 @@ const ENGINES_BY_OWNER: ReadonlyMap<string | undefined, string> = new Map([
   ['sglang', 'sglang'],
 ])
 
+/** Of an engine whose program is not known. */
+const SOME_ENGINE = 'engine'
+const ENGINE_NAME = new RegExp(`^(?:${[...USUAL_PORTS.values(), SOME_ENGINE].join('|')})(?:-\\d{1,5})?$`)
+
+/** True for the names that engines get: they may be named before they are found. */
+export function isEngineName(name: string): boolean {
+  return ENGINE_NAME.test(name)
+}
+
 /** An engine that answered. */
 export interface FoundEngine {
   /** Its program's name, if it is known, or "engine". */
@@ -68,7 +77,7 @@ export async function probeEngine(
     if (models === undefined) return { state: 'absent', reason: 'it is not a model server' }
     // Two nodes that take each other for engines would pass a request to and fro.
     if (models.some((model) => model.ownedBy === OWN_MARK)) return { state: 'absent', reason: 'it is a tok-node' }
-    const program = ENGINES_BY_OWNER.get(models[0]?.ownedBy) ?? USUAL_PORTS.get(port) ?? 'engine'
+    const program = ENGINES_BY_OWNER.get(models[0]?.ownedBy) ?? USUAL_PORTS.get(port) ?? SOME_ENGINE
     const dialects = knownDialects ?? (await askDialects(ask))
     return { state: 'found', engine: { program, baseUrl, dialects, models } }
   } catch (error) {

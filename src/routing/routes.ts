@@ -2,6 +2,7 @@
  * Routes and aliases as the configuration writes them, and which of them a model's name matches.
  */
 import { TokError } from '../base/errors.ts'
+import { isEngineName } from '../providers/discover-engines.ts'
 
 /** A pattern of model names, and where it leads. */
 export interface Rule<Result> {
@@ -25,14 +26,14 @@ export const LOCAL = 'local'
 /**
  * Reads routes: `pattern=>target` or `pattern=target`, separated by commas or newlines; a target is a
  * provider's name, `local` (any engine or named server that lists the model), `network` (buy it), or several
- * of them, `a|b|network`. `knownTargets` are the names of the providers.
+ * of them, `a|b|network`. `knownTargets` are the names of the providers; engines may be named before they are found.
  * @throws TokError `config_invalid` naming the entry.
  */
 export function parseRoutes(text: string, knownTargets: Iterable<string>): readonly Route[] {
   const known = new Set<string>([NETWORK, LOCAL, ...knownTargets])
   return splitEntries('route', text).map(({ entry, pattern, value }) => {
     const targets = value.split('|').map((target) => target.trim().toLowerCase())
-    const unknown = targets.find((target) => !known.has(target))
+    const unknown = targets.find((target) => !known.has(target) && !isEngineName(target))
     if (unknown !== undefined) {
       throw invalid('route', entry, `"${unknown}" is no target; known are ${[...known].join(', ')}`)
     }

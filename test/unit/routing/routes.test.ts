@@ -13,6 +13,12 @@ describe('routes', () => {
     expect(parseRoutes('', KNOWN)).toEqual([])
   })
 
+  it('may name engines that are not found yet, whatever port they are on', () => {
+    const [route] = parseRoutes('llama*=>ollama|vllm-8001|engine|engine-9000', KNOWN)
+    expect(route?.result).toEqual(['ollama', 'vllm-8001', 'engine', 'engine-9000'])
+    expect(() => parseRoutes('llama*=>ollama-', KNOWN)).toThrow('"ollama-" is no target')
+  })
+
   it.each([
     ['gpt-*=>opanai', '"opanai" is no target'],
     ['gpt-*=>openai|', '"" is no target'],
