@@ -823,7 +823,7 @@ export async function openLedger(
       const rejections = await rejectionsOf(state, sequence)
       const same = rejections.find((each) => equalBytes(each.value.statement, statement.id))
       if (same !== undefined) return { rejection: plain(same) }
-      for (const item of statement.value.items) await awaitSealing(item.order)
+      await Promise.all(statement.value.items.map((item) => awaitSealing(item.order)))
       const papers = papersOf(frame)
       const known = await knowledgeOfItems(state, statement.value.items, papers)
       const refusal = judgeProposal(state, statement.value, rejections.at(-1)?.id, (item) => known.get(item) ?? NOTHING)
