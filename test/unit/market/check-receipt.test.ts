@@ -123,7 +123,7 @@ describe('a receipt', () => {
       /another order/,
       receiptFor(countsIn('100/0/0/50'), { network: 'other' }),
     ],
-    ['of more bytes', 'stream_incomplete', /11 of 12 bytes/, receiptFor(countsIn('100/0/0/50'), { answerBytes: 12 })],
+    ['of more bytes', 'stream_incomplete', /10 of 11 bytes/, receiptFor(countsIn('100/0/0/50'), { answerBytes: 11 })],
     [
       'of other bytes',
       'stream_incomplete',
