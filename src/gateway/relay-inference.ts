@@ -16,6 +16,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
 import { createAnswerMeter, type AnswerMeter } from '../dialects/answer-meter.ts'
+import { isEventStream } from '../dialects/delivery.ts'
 import { ENDPOINTS, type Endpoint, type Vendor } from '../dialects/dialect.ts'
 import { errorEvent, errorReply } from '../dialects/error-reply.ts'
 import type { AnswerHead, AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
@@ -316,7 +317,7 @@ class Inference {
     }
     this.#httpStatus = status
     const isReadable = headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity'
-    this.#isEventStream = isReadable && /^text\/event-stream\b/i.test(headers['content-type'] ?? '')
+    this.#isEventStream = isReadable && isEventStream(head)
     if (isReadable && this.#endpoint !== 'count_tokens') {
       this.#meter = createAnswerMeter(this.#endpoint, this.#isEventStream)
     }

@@ -70,9 +70,6 @@ export const FRAMES = {
   advert: 0x32,
 } as const
 
-/** A frame type byte. */
-export type FrameType = (typeof FRAMES)[keyof typeof FRAMES]
-
 /** Sizes and counts. The reason for each number stands in the specification of its protocol. */
 export const LIMITS = {
   /** Payload bytes of one frame. */
