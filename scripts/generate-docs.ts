@@ -48,12 +48,12 @@ Every key may be set in several places; a later one replaces an earlier one:
 1. its default
 2. \`setting.ini\` in the configuration directory
 3. \`<environment>/gateway.ini\` there
-4. \`.env\` beside that directory, then \`.env\` in the working directory
+4. \`.env\` beside that directory
 5. the environment: \`TOKLIGENCE_\` and the key in upper case (${exceptions.join(', ')})
 6. a flag of \`tok-node start\`
 
 The configuration directory is the one of \`--config-dir\`; otherwise \`config\` in the data directory, where
-\`tok-node init\` writes it; otherwise \`config\` in the working directory. A directory without \`setting.ini\` is passed
+\`tok-node init\` writes it; otherwise \`config\` of the installation. A directory without \`setting.ini\` is passed
 over, and without any everything runs on the defaults.
 
 A line of a file is \`key = value\`. Lines that begin with \`#\` or \`;\` are comments, and so is what follows \` #\` or \` ;\`

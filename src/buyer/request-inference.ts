@@ -15,6 +15,7 @@ import type { Clock } from '../base/clock.ts'
 import { peerVisibleCode, readErrorCode, TokError, toTokError } from '../base/errors.ts'
 import { createDelivery, isEventStream, type Delivery } from '../dialects/delivery.ts'
 import type { AnswerHead, AnswerSink, ModelRequest } from '../dialects/exchange.ts'
+import { answerHeadersForBuyer } from '../dialects/headers.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { checkReceipt, countedUsage, type SeenAnswer } from '../market/check-receipt.ts'
 import type { CallChannel } from '../network/network.ts'
@@ -233,8 +234,8 @@ export class Attempt {
 
   #onHead(payload: Uint8Array): void {
     if (this.#stage !== 'accepted' || this.#head !== undefined) throw this.#misbehaved('a head out of turn')
-    this.#head = decodeBody(headShape, payload, 'head')
-    const { status } = this.#head
+    const { status, headers } = decodeBody(headShape, payload, 'head')
+    this.#head = { status, headers: answerHeadersForBuyer(headers) }
     this.#delivery = createDelivery(this.#request.model.endpoint, this.#head, this.#order.value.outputTokensMax)
     this.#isSwallowed = !this.#request.isLastSeller && (status === 429 || status >= 500)
     if (this.#held === undefined) this.#giveHeadOn()

@@ -2,6 +2,7 @@
  * The flags that set configuration, from the schema, and the configuration they lead to.
  */
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Option, type Command } from 'commander'
 import { loadConfig, type Flags, type LoadedConfig } from '../config/load.ts'
 import { KEY_NAMES, specOf, type Key } from '../config/schema.ts'
@@ -30,6 +31,9 @@ export function addConfigFlags(command: Command, keys: readonly Key[] = []): Com
     .option('--json', 'print JSON')
 }
 
+/** The package this program runs from. */
+const INSTALL_DIRECTORY = fileURLToPath(new URL('../..', import.meta.url))
+
 /**
  * The configuration that a command's flags, the environment and the files give.
  * @throws TokError `config_invalid`
@@ -40,6 +44,7 @@ export function loadCommandConfig(command: Command, keys: readonly Key[] = []): 
     configDirectory: configDir === undefined ? undefined : resolve(configDir),
     env: process.env,
     flags: givenFlags(command, keys),
+    installDirectory: INSTALL_DIRECTORY,
     cwd: process.cwd(),
   })
 }

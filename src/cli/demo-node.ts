@@ -84,7 +84,7 @@ async function launchNode(
   const log = openSync(logFile, 'a')
   const child = spawn(
     process.execPath,
-    [program, 'start', '--data-dir', dataDirectory, '--no-mdns', '--json', ...flags],
+    [program, 'start', '--data-dir', dataDirectory, '--config-dir', dataDirectory, '--no-mdns', '--json', ...flags],
     { stdio: ['ignore', 'pipe', log], env: { ...withoutOwnKeys(process.env), TOKLIGENCE_DISCOVER: 'false', ...env } },
   )
   closeSync(log)

@@ -10,10 +10,14 @@ import { findAdmin } from './admin-client.ts'
 import { addConfigFlags, FLAG_KEYS, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { collectStartGarbage } from './collect-start-garbage.ts'
 import { createLogger } from './create-logger.ts'
+import { EXIT } from './failure.ts'
 import { paint, print, printJson } from './output.ts'
 
 /** After everything was closed, a handle that keeps the process alive is a fault; it does not keep the operator waiting. */
 const LINGER_MS = 3_000
+
+/** Where the innermost line of a stack stands if libp2p itself failed. */
+const NETWORK_CODE = /node_modules[\\/](?:@libp2p|@chainsafe|@multiformats|libp2p|it-[\w-]+)[\\/]/
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
@@ -31,6 +35,7 @@ async function start(command: Command): Promise<void> {
   await refuseSecondStart(config.dataDirectory)
   const logger = createLogger(config.log)
   const stopAsked = listenForSignals(logger)
+  surviveNetworkFaults(logger)
   const { createNode } = await import('../node/node.ts')
   const node = await createNode({ config, logger })
   announce(node, config.role, wantsJson(command))
@@ -63,6 +68,24 @@ function listenForSignals(logger: Logger): Promise<void> {
         resolve()
       })
     }
+  })
+}
+
+/**
+ * libp2p runs in this process, and a fault in one of its event handlers is nobody's to catch (js-libp2p #3512): a peer must not be
+ * able to end the node with it. Any other uncaught error means a state that nothing is known of, and ends the process as ever; what
+ * was signed is on disk.
+ */
+function surviveNetworkFaults(logger: Logger): void {
+  process.on('uncaughtException', (error, origin) => {
+    const [, innermost = ''] = String(error.stack ?? '').split(/\n\s+at /)
+    if (NETWORK_CODE.test(innermost)) {
+      logger.error({ err: error, origin }, 'libp2p failed; the node goes on')
+      return
+    }
+    logger.fatal({ err: error, origin }, 'an unexpected failure; ending')
+    logger.flush()
+    process.exit(EXIT.failed)
   })
 }
 

@@ -30,8 +30,13 @@ export type Flags = { readonly [Name in Key]?: string | readonly string[] }
 
 /** What is loaded from. */
 export interface ConfigSources {
-  /** Undefined looks for one: `config` in the data directory, then `config` in `cwd`; without either there are no files. */
+  /** Undefined looks for one: `config` in the data directory, then in the installation; without either there are no files. */
   readonly configDirectory?: string | undefined
+  /**
+   * Where tok-node is installed. The working directory is not asked: whoever starts a node inside somebody else's folder would
+   * take that folder's settings, a base URL beside their own key among them.
+   */
+  readonly installDirectory?: string | undefined
   readonly env: NodeJS.ProcessEnv
   readonly flags: Flags
   readonly cwd: string
@@ -66,13 +71,14 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   const place = placeOf(sources.env, sources.cwd)
   const flags = flagSettings(sources.flags)
   const variables = variableSettings(sources.env)
-  const configDirectory = sources.configDirectory ?? findConfigDirectory([...variables, ...flags], place)
+  const configDirectory =
+    sources.configDirectory ?? findConfigDirectory([...variables, ...flags], place, sources.installDirectory)
   if (configDirectory !== undefined && !existsSync(configDirectory)) {
     throw new TokError('config_invalid', { reason: `the directory ${configDirectory} does not exist` })
   }
 
   const base = configDirectory === undefined ? [] : await readIniFile(join(configDirectory, 'setting.ini'))
-  const outer = [...(await readEnvFiles(configDirectory, sources.cwd)), ...variables, ...flags]
+  const outer = [...(await readEnvFiles(configDirectory, sources.installDirectory)), ...variables, ...flags]
   const environment = read('environment', newest('environment', [...base, ...outer]), place)
   const inner =
     configDirectory === undefined ? [] : await readIniFile(join(configDirectory, environment, 'gateway.ini'))
@@ -97,9 +103,14 @@ export function ownConfigDirectory(dataDirectory: string): string {
   return join(dataDirectory, 'config')
 }
 
-function findConfigDirectory(settings: readonly KeySetting[], place: ReadingPlace): string | undefined {
+function findConfigDirectory(
+  settings: readonly KeySetting[],
+  place: ReadingPlace,
+  installDirectory: string | undefined,
+): string | undefined {
   const dataDirectory = read('data_dir', newest('data_dir', settings), place)
-  return [ownConfigDirectory(dataDirectory), join(place.cwd, 'config')].find((directory) =>
+  const installed = installDirectory === undefined ? [] : [join(installDirectory, 'config')]
+  return [ownConfigDirectory(dataDirectory), ...installed].find((directory) =>
     existsSync(join(directory, 'setting.ini')),
   )
 }
@@ -118,11 +129,15 @@ async function readIniFile(file: string): Promise<KeySetting[]> {
   })
 }
 
-/** A .env file may serve other programs too: only lines that set our variables are read. */
-async function readEnvFiles(configDirectory: string | undefined, cwd: string): Promise<KeySetting[]> {
-  const directories = new Set(configDirectory === undefined ? [cwd] : [dirname(configDirectory), cwd])
+/** Beside the configuration, or in the installation. A .env file may serve other programs too: only our variables are read. */
+async function readEnvFiles(
+  configDirectory: string | undefined,
+  installDirectory: string | undefined,
+): Promise<KeySetting[]> {
+  const directories = [configDirectory === undefined ? installDirectory : dirname(configDirectory)]
   const settings: KeySetting[] = []
   for (const directory of directories) {
+    if (directory === undefined) continue
     const file = join(directory, '.env')
     const ours = (await contentOf(file)).replaceAll(FOREIGN_LINE, '')
     for (const setting of readSettings(file, ours)) {

@@ -112,7 +112,10 @@ export async function createNode({
       // A purchase writes its own line, with its order.
       if (inference.direction === 'bought' && market !== undefined) return
       ledger.recordInference(inference).catch((thrown: unknown) => {
-        logger.fatal({ reason: reasonOf(thrown) }, 'the ledger cannot be written; stopping')
+        const { code, message } = toTokError(thrown)
+        logger.error({ requestId: inference.requestId, code, reason: message }, 'an inference is not recorded')
+        if (code !== 'storage_failed') return
+        logger.fatal('the ledger cannot be written; stopping')
         stopAsked.resolve()
       })
     }

@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true }))
 
 function load(environment: string): Promise<LoadedConfig> {
-  return loadConfig({ env: { HOME: directory }, flags: { environment }, cwd: directory })
+  return loadConfig({ env: { HOME: directory }, flags: { environment }, installDirectory: directory, cwd: directory })
 }
 
 it.each(['dev', 'test', 'live'])('the %s files of the repository are valid', async (environment) => {

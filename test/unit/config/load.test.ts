@@ -18,7 +18,7 @@ async function write(file: string, content: string): Promise<void> {
 
 /** Loads with `root` as home and working directory. */
 function load(sources: Partial<ConfigSources> = {}): Promise<LoadedConfig> {
-  return loadConfig({ flags: {}, cwd: root, ...sources, env: { HOME: root, ...sources.env } })
+  return loadConfig({ flags: {}, installDirectory: root, cwd: root, ...sources, env: { HOME: root, ...sources.env } })
 }
 
 async function refusal(sources: Partial<ConfigSources> = {}): Promise<string> {
