@@ -3,9 +3,10 @@
  * Source: protocols/account/v1.md; rules R1 to R9 there.
  */
 import { equalBytes, toHex } from '../base/bytes.ts'
-import { toTokError, type ErrorCode } from '../base/errors.ts'
-import type { Account, CallItem, ProposalFrame, Statement } from '../wire/account.ts'
+import { toTokError, TokError, type ErrorCode } from '../base/errors.ts'
+import type { Account, CallItem, ProposalFrame, Rejection, Statement } from '../wire/account.ts'
 import type { Signed } from '../wire/envelope.ts'
+import { peerOfKey } from '../wire/identity.ts'
 import { checkBilling, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
 import type { BilledUsage } from '../wire/pricing.ts'
 import { DOMAINS, LIMITS } from '../wire/registry.ts'
@@ -65,6 +66,23 @@ export const NO_HEAD: AccountHead = { sequence: 0, head: undefined, owed: 0n, pa
 /** A call that begins. */
 export function liveCall(order: Signed<Order>): Call {
   return { order, live: true, disputed: false, isHeldBack: false, voucher: undefined, receipt: undefined }
+}
+
+/** The peer ID of the other side. */
+export function otherPeer({ side, account }: AccountState): string {
+  return peerOfKey(side === 'buyer' ? account.seller : account.buyer)
+}
+
+/** @throws TokError `account_frozen`, `account_unreconciled` if nothing may be signed for this account now */
+export function requireUsable(state: AccountState): void {
+  if (state.frozen !== undefined) {
+    throw new TokError('account_frozen', {
+      peer: otherPeer(state),
+      reason: state.frozen,
+      account: toHex(state.id),
+    })
+  }
+  if (!state.reconciled) throw new TokError('account_unreconciled')
 }
 
 /** What a sealed call is settled at: the lesser of the voucher's promise and the receipt's claim; 0 without a voucher. */
@@ -240,6 +258,16 @@ export function judgeProposal(
     if (wrong !== undefined) return refuse(wrong, item.order)
   }
   return undefined
+}
+
+/** The open call a rejection is about; undefined if it refuses the statement as a whole. */
+export function refusedCallOf(state: AccountState, { order }: Rejection): Call | undefined {
+  return order === undefined ? undefined : state.calls.get(toHex(order))
+}
+
+/** Why an account is frozen whose statement the buyer refuses as a whole: there is nothing to take out of it. */
+export function frozenBy(rejection: Rejection): string {
+  return `the buyer rejects statement ${rejection.sequence}`
 }
 
 function isSame(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {

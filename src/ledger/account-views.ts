@@ -1,0 +1,70 @@
+/**
+ * Accounts as people and policies see them.
+ */
+import type { Account } from '../wire/account.ts'
+import type { AccountBook } from './account-book.ts'
+import { heldOf, otherPeer, unsettledOf, type AccountState } from './account-state.ts'
+
+/** One account, for people and policies. Amounts in micros. */
+export interface AccountView {
+  readonly id: Uint8Array
+  /** This node's side. */
+  readonly side: 'buyer' | 'seller'
+  /** The other side's peer ID. */
+  readonly peer: string
+  readonly sequence: number
+  readonly head: Uint8Array | undefined
+  readonly owed: bigint
+  readonly paid: bigint
+  /** Sealed calls that no statement holds yet. */
+  readonly unsettled: bigint
+  /** Maxima of live calls. */
+  readonly held: bigint
+  readonly creditLimit: bigint
+  readonly liveCalls: number
+  readonly frozen: string | undefined
+}
+
+export interface AccountViews {
+  /** Every account of this network and asset that was ever used. */
+  accountViews(): readonly AccountView[]
+  /** The account with `peerKey` on which this node is on `side`. */
+  accountView(side: 'buyer' | 'seller', peerKey: Uint8Array): AccountView
+  /** Orders of an account that no statement settles yet and that have a voucher. */
+  unsettledOrders(accountIdBytes: Uint8Array): readonly Uint8Array[]
+}
+
+export function createAccountViews(
+  { book }: { readonly book: AccountBook },
+  { network, asset }: Pick<Account, 'network' | 'asset'>,
+): AccountViews {
+  const isOfNetwork = ({ account }: AccountState): boolean => account.network === network && account.asset === asset
+  const isUsed = ({ head, calls }: AccountState): boolean => head.sequence > 0 || calls.size > 0
+  return {
+    accountViews: () =>
+      [...book.states()].filter((state) => isOfNetwork(state) && isUsed(state)).map((state) => viewOf(state)),
+    accountView: (side, peerKey) => viewOf(book.stateWith(side, peerKey)),
+    unsettledOrders: (accountIdBytes) =>
+      [...(book.stateOfId(accountIdBytes)?.calls.values() ?? [])]
+        .filter((call) => call.voucher !== undefined)
+        .map((call) => call.order.id),
+  }
+}
+
+function viewOf(state: AccountState): AccountView {
+  const { id, side, head, calls, frozen } = state
+  return {
+    id,
+    side,
+    peer: otherPeer(state),
+    sequence: head.sequence,
+    head: head.head,
+    owed: head.owed,
+    paid: head.paid,
+    unsettled: unsettledOf(state),
+    held: heldOf(state),
+    creditLimit: state.creditLimitTold ?? head.creditLimit,
+    liveCalls: [...calls.values()].filter((call) => call.live).length,
+    frozen,
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * What the ledger's store holds: every key and value in it is read and written here, and the rest of the ledger knows only
+ * records. A signed record's signatures are checked each time it is opened. Source: protocols/ledger/v1.md.
+ */
+import { toHex } from '../base/bytes.ts'
+import { TokError } from '../base/errors.ts'
+import {
+  accountId,
+  accountShape,
+  dualSignedShape,
+  openStatement,
+  proposalShape,
+  REJECTION,
+  type Account,
+  type DualSigned,
+  type ProposalFrame,
+  type Rejection,
+  type SignedStatement,
+} from '../wire/account.ts'
+import { ADVERT, type Advert } from '../wire/advert.ts'
+import { decodeEnvelope, encodeEnvelope, open, type Envelope, type Kind, type Signed } from '../wire/envelope.ts'
+import { ORDER, RECEIPT, VOUCHER, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
+import { journalEntryShape, type JournalEntry } from '../wire/journal.ts'
+import { LIMITS } from '../wire/registry.ts'
+import { amount, bytes, decodeBody, encodeBody, optional, record, uint } from '../wire/shape.ts'
+import { liveCall, type AccountHead, type Call } from './account-state.ts'
+import { keyOf, rangeOf, sortableUint, SPACES, type Store, type Write } from './store.ts'
+
+/** The value of an open call's key. */
+const CALL_MARKS = { live: 0, disputed: 1, sealed: 2 } as const
+
+const headShape = record({
+  account: accountShape,
+  sequence: uint,
+  head: optional(bytes(32)),
+  owed: amount,
+  paid: amount,
+  creditLimit: amount,
+})
+
+/** One stored statement with its place. */
+export interface StoredStatement extends SignedStatement {
+  readonly account: Uint8Array
+}
+
+/** Everything that is recorded about one call. */
+export interface CallRecord {
+  readonly order: Signed<Order>
+  readonly voucher: Signed<Voucher> | undefined
+  /** The voucher a statement settled it with, where that is not the newest. */
+  readonly settledVoucher: Signed<Voucher> | undefined
+  readonly receipt: Signed<Receipt> | undefined
+  /** Sequence of the statement that settled it. */
+  readonly settledAt: number | undefined
+}
+
+/**
+ * What anyone may read from an open ledger.
+ * @throws TokError `encoding_invalid`, `signature_invalid` for bytes that are no record
+ */
+export interface LedgerRecords {
+  /** Statements after `sequence`, as many as a frame holds unless fewer are asked for, for a side that lacks them. */
+  statementsAfter(account: Account, sequence: number, countMax?: number): Promise<readonly DualSigned[]>
+  /** The statements of an account, oldest first. */
+  statementsOf(accountIdBytes: Uint8Array): AsyncIterable<StoredStatement>
+  /** All that is recorded about an order, or undefined if none is. */
+  callRecord(orderId: Uint8Array): Promise<CallRecord | undefined>
+  /** The journal's entries as their bytes stand in the chain; oldest first, or newest first. */
+  journalEntries(newestFirst?: boolean): AsyncIterable<{ entry: JournalEntry; encoded: Uint8Array }>
+}
+
+/** What the parts of the ledger read, beyond that. */
+export interface Records extends LedgerRecords {
+  heads(): AsyncIterable<{ account: Account; head: AccountHead }>
+  /** Calls that no statement settles yet. @throws TokError `ledger_corrupt` if the order of one is missing */
+  openCalls(): AsyncIterable<Call>
+  hasOrder(orderId: Uint8Array): Promise<boolean>
+  orderOf(orderId: Uint8Array): Promise<Signed<Order> | undefined>
+  receiptOf(orderId: Uint8Array): Promise<Signed<Receipt> | undefined>
+  /** Sequence of the statement that settled an order. */
+  settledAt(orderId: Uint8Array): Promise<number | undefined>
+  proposalOf(accountIdBytes: Uint8Array): Promise<ProposalFrame | undefined>
+  /** Rejections of proposals at `sequence`, oldest first. */
+  rejectionsOf(accountIdBytes: Uint8Array, sequence: number): Promise<readonly Signed<Rejection>[]>
+  hasEvidence(accountIdBytes: Uint8Array): Promise<boolean>
+  /** This node's own adverts, oldest first. */
+  adverts(): AsyncIterable<Signed<Advert>>
+}
+
+export function createRecords(store: Store): Records {
+  const hasOrder = async (orderId: Uint8Array): Promise<boolean> =>
+    (await store.get(keyOf(SPACES.order, orderId))) !== undefined
+  const orderOf = (orderId: Uint8Array) => readSigned(SPACES.order, ORDER, orderId)
+  const voucherOf = (orderId: Uint8Array) => readSigned(SPACES.voucher, VOUCHER, orderId)
+  const receiptOf = (orderId: Uint8Array) => readSigned(SPACES.receipt, RECEIPT, orderId)
+
+  async function readSigned<T>(space: number, kind: Kind<T>, id: Uint8Array): Promise<Signed<T> | undefined> {
+    const stored = await store.get(keyOf(space, id))
+    return stored === undefined ? undefined : open(kind, decodeEnvelope(stored, kind.name))
+  }
+
+  async function* heads(): AsyncIterable<{ account: Account; head: AccountHead }> {
+    for await (const [, value] of store.entries(...rangeOf(Uint8Array.of(SPACES.account)))) {
+      const { account, ...head } = decodeBody(headShape, value, 'account head')
+      yield { account, head: { ...head, head: head.head } }
+    }
+  }
+
+  async function* openCalls(): AsyncIterable<Call> {
+    for await (const [key, value] of store.entries(...rangeOf(Uint8Array.of(SPACES.openCall)))) {
+      const orderId = key.subarray(33)
+      const order = await orderOf(orderId)
+      if (order === undefined) {
+        throw new TokError('ledger_corrupt', {
+          position: `order ${toHex(orderId)}`,
+          reason: 'an open call without order',
+        })
+      }
+      yield {
+        ...liveCall(order),
+        live: value[0] === CALL_MARKS.live,
+        disputed: value[0] === CALL_MARKS.disputed,
+        voucher: await voucherOf(orderId),
+        receipt: await receiptOf(orderId),
+      }
+    }
+  }
+
+  async function settledAt(orderId: Uint8Array): Promise<number | undefined> {
+    const stored = await store.get(keyOf(SPACES.settled, orderId))
+    return stored === undefined ? undefined : Number(Buffer.from(stored).readBigUInt64BE(32))
+  }
+
+  async function callRecord(orderId: Uint8Array): Promise<CallRecord | undefined> {
+    const order = await orderOf(orderId)
+    if (order === undefined) return undefined
+    return {
+      order,
+      voucher: await voucherOf(orderId),
+      settledVoucher: await readSigned(SPACES.settledVoucher, VOUCHER, orderId),
+      receipt: await receiptOf(orderId),
+      settledAt: await settledAt(orderId),
+    }
+  }
+
+  async function statementsAfter(
+    account: Account,
+    sequence: number,
+    countMax: number = LIMITS.statementsPerFrame,
+  ): Promise<readonly DualSigned[]> {
+    const ofAccount = keyOf(SPACES.statement, accountId(account))
+    const [, to] = rangeOf(ofAccount)
+    const found: DualSigned[] = []
+    for await (const [, value] of store.entries(Buffer.concat([ofAccount, sortableUint(sequence + 1)]), to)) {
+      found.push(decodeBody(dualSignedShape, value, 'statement'))
+      if (found.length === countMax) break
+    }
+    return found
+  }
+
+  async function* statementsOf(accountIdBytes: Uint8Array): AsyncIterable<StoredStatement> {
+    for await (const [, value] of store.entries(...rangeOf(keyOf(SPACES.statement, accountIdBytes)))) {
+      yield { ...openStatement(decodeBody(dualSignedShape, value, 'statement')), account: accountIdBytes }
+    }
+  }
+
+  async function proposalOf(accountIdBytes: Uint8Array): Promise<ProposalFrame | undefined> {
+    const stored = await store.get(keyOf(SPACES.proposal, accountIdBytes))
+    return stored === undefined ? undefined : decodeBody(proposalShape, stored, 'proposal')
+  }
+
+  async function rejectionsOf(accountIdBytes: Uint8Array, sequence: number): Promise<readonly Signed<Rejection>[]> {
+    const prefix = keyOf(SPACES.rejection, accountIdBytes, sortableUint(sequence))
+    const found: Signed<Rejection>[] = []
+    for await (const [, value] of store.entries(...rangeOf(prefix))) {
+      found.push(open(REJECTION, decodeEnvelope(value, 'rejection')))
+    }
+    return found
+  }
+
+  async function hasEvidence(accountIdBytes: Uint8Array): Promise<boolean> {
+    for await (const _ of store.entries(...rangeOf(keyOf(SPACES.evidence, accountIdBytes)))) return true
+    return false
+  }
+
+  async function* journalEntries(newestFirst = false): AsyncIterable<{ entry: JournalEntry; encoded: Uint8Array }> {
+    for await (const [, encoded] of store.entries(...rangeOf(Uint8Array.of(SPACES.journal)), newestFirst)) {
+      yield { entry: decodeBody(journalEntryShape, encoded, 'journal entry'), encoded }
+    }
+  }
+
+  async function* adverts(): AsyncIterable<Signed<Advert>> {
+    for await (const [, value] of store.entries(...rangeOf(Uint8Array.of(SPACES.advert)))) {
+      yield open(ADVERT, decodeEnvelope(value, 'advert'))
+    }
+  }
+
+  return {
+    heads,
+    openCalls,
+    hasOrder,
+    orderOf,
+    receiptOf,
+    settledAt,
+    callRecord,
+    statementsAfter,
+    statementsOf,
+    proposalOf,
+    rejectionsOf,
+    hasEvidence,
+    journalEntries,
+    adverts,
+  }
+}
+
+// Writing: each returns the write, and the caller decides with what it goes to disk in one batch.
+
+/** A paper of a call, under the id of its order. */
+export function callPaperWrite(
+  space: 'order' | 'acceptance' | 'voucher' | 'settledVoucher' | 'receipt',
+  orderId: Uint8Array,
+  paper: Envelope,
+): Write {
+  return { key: keyOf(SPACES[space], orderId), value: encodeEnvelope(paper) }
+}
+
+/** How far an open call is; undefined: it is not open any more. */
+export function openCallWrite(
+  accountIdBytes: Uint8Array,
+  orderId: Uint8Array,
+  mark: keyof typeof CALL_MARKS | undefined,
+): Write {
+  const value = mark === undefined ? undefined : Uint8Array.of(CALL_MARKS[mark])
+  return { key: keyOf(SPACES.openCall, accountIdBytes, orderId), value }
+}
+
+export function settledWrite(orderId: Uint8Array, accountIdBytes: Uint8Array, sequence: number): Write {
+  return { key: keyOf(SPACES.settled, orderId), value: Buffer.concat([accountIdBytes, sortableUint(sequence)]) }
+}
+
+export function headWrite(accountIdBytes: Uint8Array, account: Account, head: AccountHead): Write {
+  return { key: keyOf(SPACES.account, accountIdBytes), value: encodeBody(headShape, { account, ...head }) }
+}
+
+export function statementWrite(accountIdBytes: Uint8Array, statement: SignedStatement): Write {
+  const { value, body, sellerSignature, buyerSignature } = statement
+  return {
+    key: keyOf(SPACES.statement, accountIdBytes, sortableUint(value.sequence)),
+    value: encodeBody(dualSignedShape, { body, sellerSignature, buyerSignature }),
+  }
+}
+
+/** The proposal that waits for its answer; undefined: none does. */
+export function proposalWrite(accountIdBytes: Uint8Array, frame: ProposalFrame | undefined): Write {
+  const value = frame === undefined ? undefined : encodeBody(proposalShape, frame)
+  return { key: keyOf(SPACES.proposal, accountIdBytes), value }
+}
+
+/** A rejection that `countBefore` others of the same sequence precede. */
+export function rejectionWrite(accountIdBytes: Uint8Array, rejection: Signed<Rejection>, countBefore: number): Write {
+  const { sequence } = rejection.value
+  return {
+    key: keyOf(SPACES.rejection, accountIdBytes, sortableUint(sequence), sortableUint(countBefore)),
+    value: encodeEnvelope(rejection),
+  }
+}
+
+/** A statement that helps to prove a fork. */
+export function evidenceWrite(accountIdBytes: Uint8Array, statement: SignedStatement): Write {
+  const { id, body, sellerSignature, buyerSignature } = statement
+  return {
+    key: keyOf(SPACES.evidence, accountIdBytes, id),
+    value: encodeBody(dualSignedShape, { body, sellerSignature, buyerSignature }),
+  }
+}
+
+export function journalWrite(sequence: number, encoded: Uint8Array): Write {
+  return { key: keyOf(SPACES.journal, sortableUint(sequence)), value: encoded }
+}
+
+/** An advert at its sequence; undefined: it has expired. */
+export function advertWrite(sequence: number, advert: Signed<Advert> | undefined): Write {
+  const value = advert === undefined ? undefined : encodeEnvelope(advert)
+  return { key: keyOf(SPACES.advert, sortableUint(sequence)), value }
+}

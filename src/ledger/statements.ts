@@ -1,0 +1,217 @@
+/**
+ * How a statement comes to bear both signatures: the seller proposes, the buyer countersigns or rejects, and every answer is
+ * recorded before it is given. Source: protocols/account/v1.md; rules R1, R3 and R7 there.
+ */
+import { equalBytes, toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { TokError } from '../base/errors.ts'
+import {
+  accountId,
+  openStatement,
+  REJECTION,
+  STATEMENT,
+  type Account,
+  type CallItem,
+  type ProposalFrame,
+  type Rejection,
+  type Statement,
+} from '../wire/account.ts'
+import { checkSignature, open, seal, signingInput, type Envelope, type Signed } from '../wire/envelope.ts'
+import type { NodeKey } from '../wire/identity.ts'
+import type { Receipt, Voucher } from '../wire/inference.ts'
+import { DOMAINS } from '../wire/registry.ts'
+import type { AccountBook } from './account-book.ts'
+import {
+  buildStatement,
+  claimOf,
+  frozenBy,
+  judgeProposal,
+  refusedCallOf,
+  requireUsable,
+  type AccountState,
+  type KnownCall,
+  type Refusal,
+} from './account-state.ts'
+import { isOfCall, papersOf, papersOfItem, plain, type Papers } from './call-papers.ts'
+import type { CallSealing } from './call-sealing.ts'
+import type { OneAfterAnother } from './one-after-another.ts'
+import { postStatement } from './post-statement.ts'
+import { openCallWrite, proposalWrite, rejectionWrite, type Records } from './records.ts'
+import type { CommitQueue } from './store.ts'
+
+/** The buyer's final answer to a proposal. */
+export type ProposalAnswer =
+  | { readonly countersignature: Uint8Array; readonly statement: Uint8Array }
+  | { readonly rejection: Envelope }
+
+export interface Statements {
+  /**
+   * The seller's proposal: the pending one if there is one, byte for byte (R3), otherwise a new one, recorded before it is
+   * given (R1); undefined if nothing is to be settled.
+   * @throws TokError `account_frozen`, `account_unreconciled`
+   */
+  propose(account: Account, creditLimit: bigint): Promise<ProposalFrame | undefined>
+  /**
+   * The buyer's answer to a proposal: its countersignature or its signed rejection, both recorded first and final. The same
+   * proposal gets the same answer. A call in it that still runs here is waited for: its end is on the way.
+   * @throws TokError `encoding_invalid`, `signature_invalid`, `account_frozen`, `account_unreconciled`; `statement_invalid` if
+   *   a call goes on running
+   */
+  answerProposal(account: Account, frame: ProposalFrame): Promise<ProposalAnswer>
+  /**
+   * The seller takes the buyer's countersignature of its pending proposal.
+   * @throws TokError `statement_invalid`, `signature_invalid`
+   */
+  applyCountersignature(
+    account: Account,
+    answer: { readonly statement: Uint8Array; readonly signature: Uint8Array },
+  ): Promise<void>
+  /**
+   * The seller takes the buyer's rejection of its pending proposal: the refused item is set aside, and the next proposal names
+   * the rejection. A rejection of the statement as a whole freezes the account for good: there is nothing to take out.
+   * @throws TokError `statement_invalid`, `signature_invalid`
+   */
+  applyRejection(account: Account, envelope: Envelope): Promise<Signed<Rejection>>
+}
+
+export function createStatements(
+  dependencies: {
+    readonly book: AccountBook
+    readonly records: Records
+    readonly queue: CommitQueue
+    readonly sealing: CallSealing
+    readonly oneAfterAnother: OneAfterAnother
+    readonly key: NodeKey
+    readonly clock: Clock
+  },
+  { network }: { readonly network: string },
+): Statements {
+  const { book, records, queue, sealing, oneAfterAnother, key, clock } = dependencies
+
+  async function judge(
+    state: AccountState,
+    statement: Statement,
+    papers: Papers,
+    lastRejection: Uint8Array | undefined,
+  ): Promise<Refusal | undefined> {
+    const known = new Map<CallItem, KnownCall>()
+    for (const item of statement.items) known.set(item, await knowledgeOf(state, item, papers))
+    return judgeProposal(state, statement, lastRejection, (item) => known.get(item) ?? NOTHING)
+  }
+
+  async function knowledgeOf(state: AccountState, item: CallItem, papers: Papers): Promise<KnownCall> {
+    const call = state.calls.get(toHex(item.order))
+    const order = call?.order ?? (await records.orderOf(item.order))
+    const { voucher, receipt } = papersOfItem(papers, item)
+    const isOurs = (paper: Voucher | Receipt): boolean => isOfCall(paper, item.order, state.account)
+    return {
+      order: order !== undefined && equalBytes(order.value.seller, state.account.seller) ? order : undefined,
+      isSettled: (await records.settledAt(item.order)) !== undefined,
+      promised: call === undefined ? 0n : claimOf(call),
+      voucher: voucher !== undefined && isOurs(voucher.value) ? voucher : undefined,
+      receipt: receipt !== undefined && isOurs(receipt.value) ? receipt : undefined,
+    }
+  }
+
+  return {
+    propose: (account, creditLimit) =>
+      oneAfterAnother(accountId(account), async () => {
+        const state = book.stateOf(account)
+        requireUsable(state)
+        if (state.pending !== undefined) return state.pending.frame
+        const value = buildStatement(state, creditLimit, clock.nowMs())
+        if (value === undefined) return undefined
+        const statement = seal(STATEMENT, value, key)
+        const settledCalls = value.items.flatMap((item) => state.calls.get(toHex(item.order)) ?? [])
+        const frame: ProposalFrame = {
+          ...plain(statement),
+          vouchers: settledCalls.flatMap((call) => (call.voucher === undefined ? [] : [plain(call.voucher)])),
+          receipts: settledCalls.flatMap((call) => (call.receipt === undefined ? [] : [plain(call.receipt)])),
+        }
+        await queue.commit([proposalWrite(state.id, frame)])
+        state.pending = { statement, frame }
+        return frame
+      }),
+
+    answerProposal: (account, frame) =>
+      oneAfterAnother(accountId(account), async () => {
+        const state = book.stateOf(account)
+        requireUsable(state)
+        const statement = open(STATEMENT, frame)
+        const { sequence } = statement.value
+        const [stored] = await records.statementsAfter(account, sequence - 1, 1)
+        if (stored !== undefined && equalBytes(stored.body, statement.body)) {
+          return { countersignature: stored.buyerSignature, statement: statement.id }
+        }
+        const rejections = await records.rejectionsOf(state.id, sequence)
+        const same = rejections.find((each) => equalBytes(each.value.statement, statement.id))
+        if (same !== undefined) return { rejection: plain(same) }
+        await Promise.all(statement.value.items.map((item) => sealing.awaitSealing(item.order)))
+        const papers = papersOf(frame)
+        const refusal = await judge(state, statement.value, papers, rejections.at(-1)?.id)
+        if (refusal !== undefined) {
+          const value: Rejection = {
+            type: DOMAINS.rejection,
+            network,
+            buyer: account.buyer,
+            seller: account.seller,
+            sequence,
+            statement: statement.id,
+            code: refusal.code,
+            reason: refusal.reason,
+            order: refusal.order,
+          }
+          const rejection = seal(REJECTION, value, key)
+          await queue.commit([rejectionWrite(state.id, rejection, rejections.length)])
+          return { rejection: plain(rejection) }
+        }
+        const buyerSignature = key.sign(signingInput(STATEMENT.domain, statement.body))
+        const { value, id, body, signature: sellerSignature } = statement
+        await postStatement({ book, queue }, state, { value, id, body, sellerSignature, buyerSignature }, papers)
+        return { countersignature: buyerSignature, statement: id }
+      }),
+
+    applyCountersignature: (account, answer) =>
+      oneAfterAnother(accountId(account), async () => {
+        const state = book.stateOf(account)
+        const { pending } = state
+        if (pending === undefined || !equalBytes(pending.statement.id, answer.statement)) {
+          throw new TokError('statement_invalid', { reason: 'the countersignature is for no pending proposal' })
+        }
+        const { body, signature: sellerSignature } = pending.statement
+        const statement = openStatement({ body, sellerSignature, buyerSignature: answer.signature })
+        await postStatement({ book, queue }, state, statement, papersOf(pending.frame))
+      }),
+
+    applyRejection: (account, envelope) =>
+      oneAfterAnother(accountId(account), async () => {
+        const state = book.stateOf(account)
+        const rejection = open(REJECTION, envelope)
+        const pending = state.pending?.statement
+        checkSignature(REJECTION, account.buyer, envelope)
+        if (pending === undefined || !equalBytes(pending.id, rejection.value.statement)) {
+          throw new TokError('statement_invalid', { reason: 'the rejection is of no pending proposal' })
+        }
+        const call = refusedCallOf(state, rejection.value)
+        const countBefore = (await records.rejectionsOf(state.id, pending.value.sequence)).length
+        await queue.commit([
+          rejectionWrite(state.id, rejection, countBefore),
+          proposalWrite(state.id, undefined),
+          ...(call === undefined ? [] : [openCallWrite(state.id, call.order.id, 'disputed')]),
+        ])
+        if (call === undefined) state.frozen = frozenBy(rejection.value)
+        else call.disputed = true
+        state.pending = undefined
+        state.rejection = rejection.id
+        return rejection
+      }),
+  }
+}
+
+const NOTHING: KnownCall = {
+  order: undefined,
+  isSettled: false,
+  promised: 0n,
+  voucher: undefined,
+  receipt: undefined,
+}
