@@ -7,7 +7,7 @@
  * Source: protocols/account/v1.md and protocols/ledger/v1.md.
  */
 import type { Clock } from '../base/clock.ts'
-import { TokError } from '../base/errors.ts'
+import { TokError, toTokError } from '../base/errors.ts'
 import type { NodeKey } from '../wire/identity.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { loadAccountBook } from './account-book.ts'
@@ -39,7 +39,7 @@ export interface Ledger extends Purchases, Sales, Reconciliation, Statements, Ow
 
 /**
  * Opens the ledger of the node that owns `key` and loads what is open. Calls that were live when the process ended are sealed.
- * @throws TokError `ledger_corrupt` naming the record
+ * @throws TokError `ledger_corrupt` naming what is damaged
  */
 export async function openLedger(
   { store, key, clock }: { readonly store: Store; readonly key: NodeKey; readonly clock: Clock },
@@ -48,9 +48,9 @@ export async function openLedger(
   const queue = createCommitQueue(store)
   const records = createRecords(store)
   await checkSchema(store, queue)
-  const { book, broken } = await loadAccountBook({ records, key }, options)
-  const journal = await loadJournal({ records, clock })
-  const ownAdverts = await loadOwnAdverts({ records, queue, key, clock })
+  const { book, broken } = await loading('accounts', loadAccountBook({ records, key }, options))
+  const journal = await loading('journal', loadJournal({ records, clock }))
+  const ownAdverts = await loading('adverts', loadOwnAdverts({ records, queue, key, clock }))
   const sealing = createCallSealing({ book, journal, queue, key, clock })
   await sealing.sealBroken(broken)
 
@@ -78,6 +78,17 @@ export async function openLedger(
       await queue.idle()
       await store.close()
     },
+  }
+}
+
+/** What cannot be read back from this node's own disk is damage, not a peer's fault. @throws TokError `ledger_corrupt` */
+async function loading<T>(position: string, load: Promise<T>): Promise<T> {
+  try {
+    return await load
+  } catch (thrown) {
+    const { code, message } = toTokError(thrown)
+    if (code !== 'encoding_invalid' && code !== 'signature_invalid') throw thrown
+    throw new TokError('ledger_corrupt', { position, reason: message }, { cause: thrown })
   }
 }
 

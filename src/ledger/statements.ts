@@ -192,6 +192,13 @@ export function createStatements(
         if (pending === undefined || !equalBytes(pending.id, rejection.value.statement)) {
           throw new TokError('statement_invalid', { reason: 'the rejection is of no pending proposal' })
         }
+        const { order } = rejection.value
+        // Each rejection takes one item out, so that proposing comes to an end whatever the buyer answers.
+        if (order !== undefined && !pending.value.items.some((item) => equalBytes(item.order, order))) {
+          throw new TokError('statement_invalid', {
+            reason: 'the rejection names an order that is not in the proposal',
+          })
+        }
         const call = refusedCallOf(state, rejection.value)
         const countBefore = (await records.rejectionsOf(state.id, pending.value.sequence)).length
         await queue.commit([

@@ -41,13 +41,15 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
   if (buyer === undefined) throw new TokError('signature_invalid', { what: 'peer ID' })
   const account: Account = { network: ledger.network, asset: ledger.asset, buyer, seller: ledger.key.publicKey }
   let framesLeft = FRAMES_PER_EXCHANGE
-  const next = async (type: number): Promise<Frame> => {
+  /** The buyer's next frame, of one of `types`. */
+  const next = async (...types: readonly number[]): Promise<Frame> => {
     framesLeft -= 1
-    if (framesLeft < 0)
+    if (framesLeft < 0) {
       throw new TokError('limit_exceeded', { limit: FRAMES_PER_EXCHANGE, what: 'frames in an exchange' })
+    }
     const frame = await stream.read(AbortSignal.timeout(TIMEOUTS.accountMs))
     if (frame === undefined) throw new TokError('frame_malformed', { reason: 'the exchange ended early' })
-    if (frame.type === type || (frame.type === FRAMES.done && type === FRAMES.evidence)) return frame
+    if (types.includes(frame.type)) return frame
     throw new TokError('frame_malformed', { reason: `frame 0x${frame.type.toString(16)} is out of turn` })
   }
 
@@ -63,7 +65,8 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
   await stream.write(FRAMES.hello, encodeBody(helloShape, mine))
   await bringTogether(theirs, mine)
 
-  for (let frame = await next(FRAMES.evidence); frame.type !== FRAMES.done; frame = await next(FRAMES.evidence)) {
+  const nextEvidence = (): Promise<Frame> => next(FRAMES.evidence, FRAMES.done)
+  for (let frame = await nextEvidence(); frame.type !== FRAMES.done; frame = await nextEvidence()) {
     await ledger.adoptEvidence(account, decodeBody(evidenceShape, frame.payload, 'evidence'))
   }
   for (const evidence of ledger.evidenceFor(account, theirs)) {
@@ -76,7 +79,7 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
     const proposal = await ledger.propose(account, creditLimitOf(buyer))
     if (proposal === undefined) break
     await stream.write(FRAMES.proposal, encodeBody(proposalShape, proposal))
-    const answer = await readAnswer()
+    const answer = await next(FRAMES.countersignature, FRAMES.rejection)
     if (answer.type === FRAMES.countersignature) {
       const countersignature = decodeBody(countersignatureShape, answer.payload, 'countersignature')
       await ledger.applyCountersignature(account, countersignature)
@@ -87,12 +90,6 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
   }
   await stream.write(FRAMES.done, new Uint8Array())
   await stream.close()
-
-  async function readAnswer(): Promise<Frame> {
-    const frame = await stream.read(AbortSignal.timeout(TIMEOUTS.accountMs))
-    if (frame?.type === FRAMES.countersignature || frame?.type === FRAMES.rejection) return frame
-    throw new TokError('frame_malformed', { reason: 'a proposal is answered by neither signature nor rejection' })
-  }
 
   /** Mirrors the buyer: it sends first what this side lacks, then takes what it lacks. */
   async function bringTogether(buyers: Hello, own: Hello): Promise<void> {

@@ -346,6 +346,19 @@ describe('a rejected proposal', () => {
     const other = seal(REJECTION, { ...value, statement: new Uint8Array(32) }, pair.buyer.key)
     await expect(ledger.applyRejection(pair.account, other)).rejects.toMatchObject({ code: 'statement_invalid' })
   })
+
+  test('names an order of its own: another one is no answer, or proposing would never end', async () => {
+    const pair = await LedgerPair.reconciled()
+    await tradeWithLostReceipt(pair, 20)
+    const frame = await proposed(pair)
+    const { value } = rejectionIn(await pair.buyer.ledger.answerProposal(pair.account, frame))
+    const live = pair.order(7)
+    await pair.openSale(live)
+    const aside = seal(REJECTION, { ...value, order: live.id }, pair.buyer.key)
+    const { ledger } = pair.seller
+    await expect(ledger.applyRejection(pair.account, aside)).rejects.toMatchObject({ code: 'statement_invalid' })
+    expect(hexed(await ledger.propose(pair.account, 1n))).toEqual(hexed(frame))
+  })
 })
 
 test('a countersignature counts only for the pending proposal, and only the buyer’s', async () => {
