@@ -24,10 +24,10 @@ const server = createServer((request, response) => {
       {
         onRequestStart: () => undefined,
         onResponseStart(_, status, headers) {
-          const { 'content-type': type, 'content-length': length } = headers
+          const length = headers['content-length']
           response.writeHead(status, {
-            'content-type': type,
-            ...(length === undefined ? {} : { 'content-length': length }),
+            'content-type': String(headers['content-type']),
+            ...(length === undefined ? {} : { 'content-length': String(length) }),
           })
         },
         onResponseData(controller, bytes) {
