@@ -61,34 +61,57 @@ const READERS: Readonly<Record<Endpoint, (tally: AnswerTally) => AnswerReader>> 
 export function createAnswerMeter(endpoint: Endpoint, stream: boolean): AnswerMeter {
   const tally = createAnswerTally()
   const reader = READERS[endpoint](tally)
-  const input = stream ? readEvents(reader) : readWhole(reader)
-  return {
-    push: input.push,
-    end: input.end,
-    get textBytes() {
-      return tally.textBytes
-    },
-    get countedOutputTokens() {
-      return Math.ceil(tally.textBytes / TEXT_BYTES_PER_TOKEN)
-    },
-    get usage() {
-      return tally.usage
-    },
-    get model() {
-      return tally.model
-    },
-    get finish() {
-      return tally.finish
-    },
-    get errorMessage() {
-      return tally.errorMessage
-    },
-    get position() {
-      return tally.position
-    },
-    get overflowed() {
-      return input.overflowed
-    },
+  return new TallyMeter(tally, stream ? readEvents(reader) : readWhole(reader))
+}
+
+/** A class: accessors in an object literal would cost a hidden class, and a longer life, for every answer. */
+class TallyMeter implements AnswerMeter {
+  readonly #tally: AnswerTally
+  readonly #input: AnswerInput
+
+  constructor(tally: AnswerTally, input: AnswerInput) {
+    this.#tally = tally
+    this.#input = input
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#input.push(bytes)
+  }
+
+  end(): void {
+    this.#input.end()
+  }
+
+  get textBytes(): number {
+    return this.#tally.textBytes
+  }
+
+  get countedOutputTokens(): number {
+    return Math.ceil(this.#tally.textBytes / TEXT_BYTES_PER_TOKEN)
+  }
+
+  get usage(): TokenUsage {
+    return this.#tally.usage
+  }
+
+  get model(): string | undefined {
+    return this.#tally.model
+  }
+
+  get finish(): AnswerFinish | undefined {
+    return this.#tally.finish
+  }
+
+  get errorMessage(): string | undefined {
+    return this.#tally.errorMessage
+  }
+
+  get position(): StreamPosition {
+    return this.#tally.position
+  }
+
+  get overflowed(): boolean {
+    return this.#input.overflowed
   }
 }
 
@@ -112,20 +135,20 @@ function readEvents(reader: AnswerReader): AnswerInput {
 function readWhole(reader: AnswerReader): AnswerInput {
   let parts: Uint8Array[] = []
   let bytesHeld = 0
-  return {
-    get overflowed() {
-      return bytesHeld > WHOLE_ANSWER_BYTES_MAX
-    },
-    push(bytes) {
+  const input = {
+    overflowed: false,
+    push(bytes: Uint8Array) {
       bytesHeld += bytes.length
-      if (bytesHeld <= WHOLE_ANSWER_BYTES_MAX) parts.push(bytes)
-      else parts = []
+      input.overflowed = bytesHeld > WHOLE_ANSWER_BYTES_MAX
+      if (input.overflowed) parts = []
+      else parts.push(bytes)
     },
     end() {
-      if (bytesHeld > WHOLE_ANSWER_BYTES_MAX) return
+      if (input.overflowed) return
       const value = parseObject(Buffer.concat(parts).toString('utf8'))
       parts = []
       if (value !== undefined) reader.whole(value)
     },
   }
+  return input
 }

@@ -21,22 +21,37 @@ export interface Delivery {
  * exceeds `outputTokensMax`.
  */
 export function createDelivery(endpoint: Endpoint, head: AnswerHead, outputTokensMax: number): Delivery {
-  const isStream = isEventStream(head)
-  const isError = head.status >= 400
-  const meter = createAnswerMeter(endpoint, isStream)
-  let bytes = 0
-  return {
-    meter,
-    get outputTokens() {
-      if (isError) return 0
-      const counted = isStream ? meter.countedOutputTokens : Math.ceil(bytes / TEXT_BYTES_PER_TOKEN)
-      return Math.min(counted, outputTokensMax)
-    },
-    push(content) {
-      bytes += content.length
-      meter.push(content)
-    },
-    end: () => meter.end(),
+  return new CountedDelivery(createAnswerMeter(endpoint, isEventStream(head)), head, outputTokensMax)
+}
+
+/** A class, as the meter is: one hidden class for all answers. */
+class CountedDelivery implements Delivery {
+  readonly meter: AnswerMeter
+  readonly #isStream: boolean
+  readonly #isError: boolean
+  readonly #outputTokensMax: number
+  #bytes = 0
+
+  constructor(meter: AnswerMeter, head: AnswerHead, outputTokensMax: number) {
+    this.meter = meter
+    this.#isStream = isEventStream(head)
+    this.#isError = head.status >= 400
+    this.#outputTokensMax = outputTokensMax
+  }
+
+  get outputTokens(): number {
+    if (this.#isError) return 0
+    const counted = this.#isStream ? this.meter.countedOutputTokens : Math.ceil(this.#bytes / TEXT_BYTES_PER_TOKEN)
+    return Math.min(counted, this.#outputTokensMax)
+  }
+
+  push(content: Uint8Array): void {
+    this.#bytes += content.length
+    this.meter.push(content)
+  }
+
+  end(): void {
+    this.meter.end()
   }
 }
 

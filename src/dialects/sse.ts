@@ -32,26 +32,24 @@ export function createSseReader(
   eventCharactersMax: number = SSE_EVENT_CHARACTERS_MAX,
 ): SseReader {
   const decoder = new TextDecoder()
-  let overflowed = false
   const parser = createParser({
     maxBufferSize: eventCharactersMax + LINE_OVERHEAD_CHARACTERS,
     onEvent(event) {
-      if (event.data.length > eventCharactersMax) overflowed = true
-      if (!overflowed) onEvent({ name: event.event, data: event.data })
+      if (event.data.length > eventCharactersMax) reader.overflowed = true
+      if (!reader.overflowed) onEvent({ name: event.event, data: event.data })
     },
     onError(error) {
-      if (error.type === 'max-buffer-size-exceeded') overflowed = true
+      if (error.type === 'max-buffer-size-exceeded') reader.overflowed = true
     },
   })
-  return {
-    get overflowed() {
-      return overflowed
-    },
-    push(bytes) {
-      if (!overflowed) parser.feed(decoder.decode(bytes, { stream: true }))
+  const reader = {
+    overflowed: false,
+    push(bytes: Uint8Array) {
+      if (!reader.overflowed) parser.feed(decoder.decode(bytes, { stream: true }))
     },
     end() {
-      if (!overflowed) parser.feed(`${decoder.decode()}\n\n`)
+      if (!reader.overflowed) parser.feed(`${decoder.decode()}\n\n`)
     },
   }
+  return reader
 }

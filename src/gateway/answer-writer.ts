@@ -42,7 +42,6 @@ export function createAnswerWriter(
 ): AnswerWriter {
   let head: AnswerHead = { status: 200, headers: {} }
   let isEventStream = false
-  let begun = false
   let isFlushDue = false
   let held: Uint8Array[] = []
   /** The newest bytes, at least the last four of what was written if there were as many. */
@@ -60,14 +59,14 @@ export function createAnswerWriter(
       onUnwritable(cause)
       return false
     }
-    begun = true
+    writer.begun = true
     return true
   }
 
   const flush = (): void => {
     if (!isFlushDue) return
     isFlushDue = false
-    if (begun || response.destroyed || response.writableEnded || !writeHead({})) return
+    if (writer.begun || response.destroyed || response.writableEnded || !writeHead({})) return
     if (held.length === 0) response.flushHeaders()
     for (const bytes of held) response.write(bytes)
     held = []
@@ -87,10 +86,10 @@ export function createAnswerWriter(
     cancelQuiet = clock.after(quietMs, breakSilence)
   }
 
-  return {
-    get begun() {
-      return begun
-    },
+  // `begun` is a plain member: an accessor in an object literal costs a hidden class for every answer, and V8 keeps
+  // all that the answer ever touched alive with it, until the next full collection.
+  const writer: Omit<AnswerWriter, 'begun'> & { begun: boolean } = {
+    begun: false,
     head(newHead, newIsEventStream) {
       head = newHead
       isEventStream = newIsEventStream
@@ -106,14 +105,14 @@ export function createAnswerWriter(
         wasQuiet = false
         tail = bytes.length >= 4 ? bytes : Buffer.concat([tail.subarray(-4), bytes])
       }
-      if (begun) return response.write(bytes)
+      if (writer.begun) return response.write(bytes)
       held.push(bytes)
       flushSoon()
       return true
     },
     end() {
       cancelQuiet?.()
-      if (begun) {
+      if (writer.begun) {
         response.end()
         return
       }
@@ -129,6 +128,7 @@ export function createAnswerWriter(
       cancelQuiet?.()
     },
   }
+  return writer
 }
 
 /** True after a blank line, whichever line ends the stream uses, and before its first byte. */
