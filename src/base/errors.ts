@@ -118,7 +118,6 @@ export const ERRORS = {
   statement_invalid: entry(400, 'seller', 'the statement is not acceptable: {reason}', 'correct it, or take out the refused item', PEER),
   account_forked: entry(409, 'network', 'two signed statements stand at sequence {sequence}', 'both are kept as evidence; the account is frozen', PEER),
   call_aborted: entry(499, 'buyer', 'the buyer stopped the call', 'nothing: it settles at what was delivered', PEER),
-  usage_unknown: entry(502, 'provider', 'the provider reported no token counts', 'the call is settled at the counted part', PEER),
 
   // Files and verification.
   export_invalid: entry(422, 'client', '{file}: {position}: {reason}', 'get an unchanged copy of the export'),

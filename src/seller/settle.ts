@@ -32,7 +32,7 @@ interface Dependencies {
 }
 
 /**
- * Answers one exchange of a buyer. Exchanges of one account go one after the other: `answerExchange` of `createAnswerer`.
+ * Answers one exchange of a buyer. `createSettlementAnswerer` has those of one buyer go one after the other.
  * @throws TokError when the exchange breaks off; nothing half-done stands in the ledger then
  */
 async function answerExchange(dependencies: Dependencies, stream: FrameStream): Promise<void> {
