@@ -2,9 +2,32 @@
  * Writes one answer to one client, as its bytes come. The status line waits for the first bytes of the same turn, so
  * that a whole answer leaves in one write, with its length; nothing waits longer than that.
  */
-import type { ServerResponse } from 'node:http'
 import type { Clock } from '../base/clock.ts'
 import type { AnswerHead } from '../dialects/exchange.ts'
+
+/**
+ * Where an answer goes: a ServerResponse is one as it stands, so that HTTP costs nothing more; a stream of another
+ * transport needs two members beside those of a Writable. What it is given is HTTP: a head, then the body's bytes.
+ */
+export interface AnswerOutlet {
+  /** True once it can take nothing more, whoever ended it. */
+  readonly destroyed: boolean
+  /** True once `end` was called. */
+  readonly writableEnded: boolean
+  /** True from a `write` that returned false until 'drain'. */
+  readonly writableNeedDrain: boolean
+  /** Once, before anything else. @throws if a header or the status is not HTTP */
+  writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown
+  /** Sends the head without waiting for a body. */
+  flushHeaders(): void
+  /** Returns false when the client is slower than the answer. */
+  write(bytes: Uint8Array): boolean
+  end(lastBytes?: Uint8Array | string): unknown
+  /** Ends an answer that is not whole so that the client knows. */
+  destroy(): unknown
+  /** 'drain': the client has taken what was written. 'close': the answer is over, or the client has left. */
+  on(event: 'drain' | 'close', listener: () => void): unknown
+}
 
 /** How one answer is written. */
 export interface AnswerWriterOptions {
@@ -36,7 +59,7 @@ export interface AnswerWriter {
 
 /** Makes the writer of one answer. */
 export function createAnswerWriter(
-  response: ServerResponse,
+  outlet: AnswerOutlet,
   clock: Clock,
   { quietMs, quietEvent, onDrain, onUnwritable }: AnswerWriterOptions,
 ): AnswerWriter {
@@ -49,11 +72,11 @@ export function createAnswerWriter(
   let wasQuiet = false
   let cancelQuiet: (() => void) | undefined
 
-  response.on('drain', onDrain)
+  outlet.on('drain', onDrain)
 
   const writeHead = (extra: Readonly<Record<string, string | number>>): boolean => {
     try {
-      response.writeHead(head.status, { ...head.headers, ...extra })
+      outlet.writeHead(head.status, { ...head.headers, ...extra })
     } catch (cause) {
       held = []
       onUnwritable(cause)
@@ -66,9 +89,9 @@ export function createAnswerWriter(
   const flush = (): void => {
     if (!isFlushDue) return
     isFlushDue = false
-    if (writer.begun || response.destroyed || response.writableEnded || !writeHead({})) return
-    if (held.length === 0) response.flushHeaders()
-    for (const bytes of held) response.write(bytes)
+    if (writer.begun || outlet.destroyed || outlet.writableEnded || !writeHead({})) return
+    if (held.length === 0) outlet.flushHeaders()
+    for (const bytes of held) outlet.write(bytes)
     held = []
     if (isEventStream) cancelQuiet = clock.after(quietMs, breakSilence)
   }
@@ -81,7 +104,7 @@ export function createAnswerWriter(
 
   const breakSilence = (): void => {
     // Only between whole events: inside one the client would read it as a part of the provider's.
-    if (wasQuiet && endsEvent(tail) && !response.writableNeedDrain) response.write(quietEvent)
+    if (wasQuiet && endsEvent(tail) && !outlet.writableNeedDrain) outlet.write(quietEvent)
     wasQuiet = true
     cancelQuiet = clock.after(quietMs, breakSilence)
   }
@@ -105,7 +128,7 @@ export function createAnswerWriter(
         wasQuiet = false
         tail = bytes.length >= 4 ? bytes : Buffer.concat([tail.subarray(-4), bytes])
       }
-      if (writer.begun) return response.write(bytes)
+      if (writer.begun) return outlet.write(bytes)
       held.push(bytes)
       flushSoon()
       return true
@@ -113,16 +136,16 @@ export function createAnswerWriter(
     end() {
       cancelQuiet?.()
       if (writer.begun) {
-        response.end()
+        outlet.end()
         return
       }
       const body = held.length === 1 ? held[0] : Buffer.concat(held)
-      if (writeHead({ 'content-length': body?.length ?? 0 })) response.end(body)
+      if (writeHead({ 'content-length': body?.length ?? 0 })) outlet.end(body)
     },
     breakOff(lastEvent) {
       cancelQuiet?.()
-      if (isEventStream) response.end(lastEvent)
-      else response.destroy()
+      if (isEventStream) outlet.end(lastEvent)
+      else outlet.destroy()
     },
     dispose() {
       cancelQuiet?.()

@@ -11,7 +11,7 @@
  *     +-------+-------+-- refused: the native error
  *   The client leaves at any point: the inference is aborted at once.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
@@ -31,7 +31,7 @@ import type { Router, RouteTarget } from '../routing/router.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
 import { isWireText } from '../wire/shape.ts'
-import { createAnswerWriter, type AnswerWriter } from './answer-writer.ts'
+import { createAnswerWriter, type AnswerOutlet, type AnswerWriter } from './answer-writer.ts'
 import { estimateSource } from './estimate-source.ts'
 import { recordOf } from './inference-record.ts'
 import { readBody } from './read-body.ts'
@@ -53,6 +53,13 @@ export interface RelayOptions {
   readonly quietMs: number
 }
 
+/** Who asks, as far as the relay looks: an IncomingMessage, or what stands for one on another transport. */
+export interface InferenceCaller {
+  readonly headers: IncomingHttpHeaders
+  /** Path and query. */
+  readonly url?: string | undefined
+}
+
 /** Serves inferences. */
 export interface InferenceRelay {
   /**
@@ -64,9 +71,9 @@ export interface InferenceRelay {
   serve(
     endpoint: Endpoint,
     requestId: string,
-    request: IncomingMessage,
+    caller: InferenceCaller,
     received: Uint8Array | undefined,
-    response: ServerResponse,
+    outlet: AnswerOutlet,
   ): Promise<void>
   /** Refuses new requests, waits for the running ones, and stops those that are left after `graceMs`. */
   drain(graceMs: number): Promise<void>
@@ -92,8 +99,8 @@ export function createInferenceRelay(dependencies: RelayDependencies, options: R
   }
 
   return {
-    async serve(endpoint, requestId, request, received, response) {
-      const inference = new Inference(dependencies, options, endpoint, requestId, request, response, onOver)
+    async serve(endpoint, requestId, caller, received, outlet) {
+      const inference = new Inference(dependencies, options, endpoint, requestId, caller, outlet, onOver)
       running.add(inference)
       if (isDraining) inference.fail(new TokError('node_stopping'))
       else await inference.start(received)
@@ -127,8 +134,8 @@ class Inference {
   readonly #options: RelayOptions
   readonly #endpoint: Endpoint
   readonly #vendor: Vendor
-  readonly #request: IncomingMessage
-  readonly #response: ServerResponse
+  readonly #caller: InferenceCaller
+  readonly #outlet: AnswerOutlet
   readonly #onOver: (inference: Inference) => void
   readonly #requestId: string
   readonly #startedAtMs: number
@@ -152,8 +159,8 @@ class Inference {
     options: RelayOptions,
     endpoint: Endpoint,
     requestId: string,
-    request: IncomingMessage,
-    response: ServerResponse,
+    caller: InferenceCaller,
+    outlet: AnswerOutlet,
     onOver: (inference: Inference) => void,
   ) {
     this.#dependencies = dependencies
@@ -161,11 +168,11 @@ class Inference {
     this.#endpoint = endpoint
     this.#vendor = ENDPOINTS[endpoint].vendor
     this.#requestId = requestId
-    this.#request = request
-    this.#response = response
+    this.#caller = caller
+    this.#outlet = outlet
     this.#onOver = onOver
     this.#startedAtMs = dependencies.clock.monotonicMs()
-    this.#writer = createAnswerWriter(response, dependencies.clock, {
+    this.#writer = createAnswerWriter(outlet, dependencies.clock, {
       quietMs: options.quietMs,
       quietEvent: KEEP_ALIVE_EVENTS[this.#vendor],
       onDrain: () => this.#exchange?.resume(),
@@ -176,12 +183,12 @@ class Inference {
         )
       },
     })
-    response.on('close', () => this.#onClientGone())
+    outlet.on('close', () => this.#onClientGone())
   }
 
   async start(received: Uint8Array | undefined): Promise<void> {
     try {
-      const body = await readBody(this.#request.headers, received, this.#options.bodyLimitBytes)
+      const body = await readBody(this.#caller.headers, received, this.#options.bodyLimitBytes)
       if (this.#isOver) return
       const { model, modelSpan, stream } = skimRequest(body)
       if (!isWireText(model, LIMITS.modelNameBytes)) {
@@ -209,12 +216,12 @@ class Inference {
       this.#httpStatus = status
       this.#meter = undefined
       this.#firstByteAtMs = undefined
-      this.#response.writeHead(status, {
+      this.#outlet.writeHead(status, {
         ...headers,
         ...this.#targetHeaders(),
         'content-length': Buffer.byteLength(body),
       })
-      this.#response.end(body)
+      this.#outlet.end(body)
     }
     this.#finish(wasBegun ? 'truncated' : 'failed', error)
     this.#exchange?.abort(error)
@@ -248,7 +255,7 @@ class Inference {
     const target = this.#target
     if (asked === undefined || target === undefined) throw new TokError('internal_error', { reason: 'no target' })
     const attempt = this.#attempts
-    const { headers, url = '' } = this.#request
+    const { headers, url = '' } = this.#caller
     const queryStart = url.indexOf('?')
     const request: ModelRequest = {
       requestId: this.#requestId,
