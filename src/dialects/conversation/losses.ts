@@ -1,0 +1,58 @@
+/**
+ * What a translation could not carry. Nothing is dropped in silence: every loss is named in `x-tok-dropped` and counted.
+ */
+import type { Dialect } from '../dialect.ts'
+import type { Extras } from './conversation.ts'
+
+/** Collects the losses of one translation. */
+export interface Losses {
+  /**
+   * Notes a loss by the name of the field in the dialect the client spoke, indexes as []: "input[].image", "seed". Where
+   * dialects name the same thing differently, all their names are given. A field is named once however often it occurs.
+   */
+  drop(field: string | Readonly<Partial<Record<Dialect, string>>>): void
+  /** Notes every member of the extras of other dialects than `kept`, but those that mean nothing to a model. */
+  dropExtras(extras: Extras | undefined, kept: Dialect, path: string): void
+  /** The fields, in the order they were lost. */
+  readonly fields: readonly string[]
+}
+
+/**
+ * Members that carry nothing a model or its provider acts on: ids and states of items that were answers once, and notes of
+ * clients to themselves.
+ */
+const MEANINGLESS: ReadonlySet<string> = new Set([
+  'id',
+  'status',
+  'object',
+  'created_by',
+  'client_metadata',
+  'internal_chat_message_metadata_passthrough',
+])
+
+/** More than this is not listed: a header has its limits. */
+const FIELDS_MAX = 64
+
+/** Makes a collector for a client of `dialect`. */
+export function createLosses(dialect: Dialect): Losses {
+  const fields = new Set<string>()
+  const drop: Losses['drop'] = (field) => {
+    const name = typeof field === 'string' ? field : field[dialect]
+    if (name !== undefined && fields.size < FIELDS_MAX) fields.add(name)
+  }
+  return {
+    drop,
+    dropExtras(extras, kept, path) {
+      for (const [owner, members] of Object.entries(extras ?? {})) {
+        if (owner === kept) continue
+        for (const [name, value] of Object.entries(members)) {
+          if (value !== null && value !== undefined && !MEANINGLESS.has(name))
+            drop(path === '' ? name : `${path}.${name}`)
+        }
+      }
+    },
+    get fields() {
+      return [...fields]
+    },
+  }
+}
