@@ -56,6 +56,11 @@ export const ERRORS = {
   model_not_found: entry(404, 'client', 'the model "{model}" is served by no local provider and by no offer known here{detail}', 'run `tok-node models`, or add a route for it'),
   translation_unavailable: entry(501, 'node', 'the model "{model}" is served in {providerDialect} only, and this request is in {dialect}', 'ask for it on an endpoint of {providerDialect}'),
   endpoint_unsupported: entry(501, 'provider', '{target} does not serve {endpoint}', 'ask another model, or another endpoint'),
+  parameter_unsupported: entry(400, 'client', '"{param}" is not supported for this model here: {reason}', 'leave it out, or ask a model that the vendor itself serves'),
+  previous_response_not_found: entry(400, 'client', 'no response "{id}" is kept here to go on from', 'send the whole conversation as "input", without "previous_response_id"'),
+  response_not_found: entry(404, 'client', 'no response "{id}" is kept here', 'ask with "store": true; what is kept expires after responses_store_hours'),
+  response_not_cancellable: entry(400, 'client', 'the response "{id}" does not run in the background', 'end a running answer by closing its connection'),
+  connection_busy: entry(409, 'client', 'another response is running on this connection', 'wait for its end, or open a second connection'),
   client_left: entry(499, 'client', 'the client closed the connection', 'nothing: the inference was stopped'),
 
   // This node.

@@ -7,6 +7,7 @@ import { formatAmount } from '../base/amount.ts'
 import type { RandomBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
+import { ENDPOINTS } from '../dialects/dialect.ts'
 import { estimateInputTokens } from '../dialects/estimate-input-tokens.ts'
 import type { AnswerSink, AnswerSource, Exchange, ModelRequest } from '../dialects/exchange.ts'
 import { skimRequest } from '../dialects/skim-request.ts'
@@ -352,7 +353,7 @@ class Purchase implements Exchange {
     return {
       requestId,
       direction: 'bought',
-      endpoint,
+      endpoint: ENDPOINTS[endpoint].recordedAs,
       dialect,
       stream: stream ? 'yes' : 'no',
       requestedModel,

@@ -5,6 +5,7 @@ import type { PriceRule } from './kinds.ts'
 import type { Values } from './schema.ts'
 
 const MIB = 1_048_576
+const HOUR_MS = 3_600_000
 
 /** Everything that can be set, read and checked. */
 export interface Config {
@@ -19,6 +20,11 @@ export interface Config {
     /** 0 takes any free port. */
     readonly port: number
     readonly bodyLimitBytes: number
+  }
+  readonly responses: {
+    readonly lifetimeMs: number
+    readonly storedBytesMax: number
+    readonly websocket: boolean
   }
   readonly providers: ProvidersConfig
   readonly routing: {
@@ -100,6 +106,11 @@ export function arrangeConfig(
     drainGraceMs: values.drain_grace_ms,
     log: { level: values.log_level, file: values.log_file },
     facade: { host: values.facade_host, port: values.facade_port, bodyLimitBytes: values.body_limit_mb * MIB },
+    responses: {
+      lifetimeMs: values.responses_store_hours * HOUR_MS,
+      storedBytesMax: values.responses_store_mb * MIB,
+      websocket: values.responses_websocket,
+    },
     providers: {
       openai: { apiKey: keys.openai, baseUrl: values.openai_base_url, organization: values.openai_org },
       anthropic: {

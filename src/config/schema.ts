@@ -63,6 +63,11 @@ export const KEYS = {
   facade_port: key(integer(0, 65_535), '8081', 'port the facade listens on; 0 takes any free one', { flag: '--facade-port <port>' }),
   body_limit_mb: key(integer(1, 1_024), '32', 'largest request body after decoding, in MiB; the network carries at most 32'),
 
+  // Responses.
+  responses_store_hours: key(integer(1, 8_760), '720', 'how long answers to `/v1/responses` with `store: true` are kept, in hours'),
+  responses_store_mb: key(integer(1, 1_048_576), '256', 'most that is kept of them, in MiB; the oldest go first'),
+  responses_websocket: key(boolean, 'true', 'serve `/v1/responses` over WebSocket as well; off answers 426'),
+
   // Model servers.
   openai_api_key: key(optional(text), '', 'key for the OpenAI API', { secret: true }),
   openai_api_key_file: key(optional(path), '', 'file that holds the key for the OpenAI API'),

@@ -52,6 +52,8 @@ const READERS: Readonly<Record<Endpoint, (tally: AnswerTally) => AnswerReader>> 
   responses: meterResponsesAnswer,
   messages: meterMessagesAnswer,
   count_tokens: meterTokenCount,
+  input_tokens: meterTokenCount,
+  compact: meterResponsesAnswer,
 }
 
 /**

@@ -99,7 +99,9 @@ function openaiError(error: TokError): Readonly<Record<string, string | null>> {
   // Agents hammer on a 429 unless it says that money, not speed, is the matter.
   const spent = error.status === 429 && !error.retryable
   const type = spent ? 'insufficient_quota' : (OPENAI_TYPES[error.status] ?? openaiTypeOf(error.status))
-  return { message: explain(error), type, param: null, code: spent ? 'insufficient_quota' : error.code }
+  const { param: named } = error.details
+  const param = typeof named === 'string' ? named : null
+  return { message: explain(error), type, param, code: spent ? 'insufficient_quota' : error.code }
 }
 
 function openaiTypeOf(status: number): string {

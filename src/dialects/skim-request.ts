@@ -17,12 +17,15 @@ export interface SkimmedRequest {
   /** Where the value of "model" stands in the body, quotes included. */
   readonly modelSpan: ByteSpan
   readonly stream: boolean
+  /** True if "store", "background", "previous_response_id" or "conversation" (Responses) holds more than null or false. */
+  readonly asksForState: boolean
   /** The most output tokens the client allows, all choices ("n") together; undefined if it set no limit. */
   readonly maxOutputTokens: number | undefined
 }
 
 const OUTPUT_LIMITS = ['max_tokens', 'max_completion_tokens', 'max_output_tokens'] as const
-const WATCHED: ReadonlySet<string> = new Set(['model', 'stream', 'n', ...OUTPUT_LIMITS])
+const STATE_MEMBERS = ['store', 'background', 'previous_response_id', 'conversation'] as const
+const WATCHED: ReadonlySet<string> = new Set(['model', 'stream', 'n', ...OUTPUT_LIMITS, ...STATE_MEMBERS])
 const SCALAR = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 const SCALAR_BYTES_MAX = 400
 const DEPTH_MAX = 1_000
@@ -53,7 +56,13 @@ export function skimRequest(body: Uint8Array): SkimmedRequest {
     throw new TokError('model_missing')
   }
   if (typeof model !== 'string') throw malformed('"model" is not a string', modelSpan.start)
-  return { model, modelSpan, stream: readStream(bytes, members), maxOutputTokens: readOutputLimit(bytes, members) }
+  return {
+    model,
+    modelSpan,
+    stream: readStream(bytes, members),
+    asksForState: STATE_MEMBERS.some((name) => isAsked(bytes, members.get(name))),
+    maxOutputTokens: readOutputLimit(bytes, members),
+  }
 }
 
 /** The body with another model's name in place of the value at `span`; every other byte stays as it is. */
@@ -68,6 +77,13 @@ function readStream(bytes: Buffer, members: ReadonlyMap<string, ByteSpan>): bool
   if (stream === null) return false
   if (typeof stream !== 'boolean') throw malformed('"stream" is neither true nor false', span.start)
   return stream
+}
+
+function isAsked(bytes: Buffer, span: ByteSpan | undefined): boolean {
+  return (
+    span !== undefined &&
+    !/^(?:null|false)$/.test(bytes.toString('latin1', span.start, Math.min(span.end, span.start + 6)))
+  )
 }
 
 function readOutputLimit(bytes: Buffer, members: ReadonlyMap<string, ByteSpan>): number | undefined {

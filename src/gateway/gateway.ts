@@ -65,8 +65,6 @@ const RESPONSE_STATE_ROUTES = [
   ['DELETE', '/v1/responses/:id'],
   ['GET', '/v1/responses/:id/input_items'],
   ['POST', '/v1/responses/:id/cancel'],
-  ['POST', '/v1/responses/input_tokens'],
-  ['POST', '/v1/responses/compact'],
 ] as const
 
 /** Makes the gateway. */

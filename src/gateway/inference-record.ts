@@ -33,7 +33,7 @@ export function recordOf(facts: InferenceFacts): InferenceRecord {
   return {
     requestId: facts.requestId,
     direction: target?.kind === 'network' ? 'bought' : 'local',
-    endpoint: facts.endpoint,
+    endpoint: ENDPOINTS[facts.endpoint].recordedAs,
     dialect: ENDPOINTS[facts.endpoint].dialect,
     stream: facts.stream ? 'yes' : 'no',
     requestedModel: facts.requestedModel,

@@ -90,6 +90,9 @@ function planAnswer(clock: Clock, request: ModelRequest): LoopbackAnswer {
     return { head: wholeHead, pieces: onePiece(Buffer.from(body).toString('utf8'), 0), tokensPerSecond: undefined }
   }
 
+  if (request.endpoint === 'input_tokens' || request.endpoint === 'compact') {
+    throw new TokError('endpoint_unsupported', { target: LOOPBACK, endpoint: ENDPOINTS[request.endpoint].path })
+  }
   const parameters = readParameters(request.model)
   const wanted = makeTokens(lastUserText(value), parameters.tokens)
   const tokens = wanted.slice(0, skimmed.maxOutputTokens ?? wanted.length)
