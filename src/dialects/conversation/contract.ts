@@ -28,6 +28,8 @@ export interface RequestWriting {
 }
 
 export interface AnswerReading {
+  /** Lower-case letters and digits, its own for every answer: call ids that the target forgot are made of it. */
+  readonly answerId: string
   readonly target: string
   /** The model that was asked for there. */
   readonly model: string
