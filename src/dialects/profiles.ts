@@ -38,8 +38,11 @@ export interface Profile {
   readonly takesAudio: boolean
   readonly takesStrict: boolean
   readonly format: 'json-schema' | 'json-object' | 'none'
-  /** prompt_cache_key and breakpoints, or cache_control. */
+  /** prompt_cache_key and retention; cache_control at the top level. */
   readonly takesCaching: boolean
+  /** Marks within the prompt: prompt_cache_breakpoint or cache_control. */
+  readonly takesCacheMarks: boolean
+  readonly takesVerbosity: boolean
   readonly takesServiceTier: boolean
   /** user, safety_identifier, metadata. */
   readonly takesIdentity: boolean
@@ -92,6 +95,8 @@ const GENERIC: Readonly<Record<Dialect, Profile>> = {
     takesStrict: true,
     format: 'json-schema',
     takesCaching: false,
+    takesCacheMarks: false,
+    takesVerbosity: false,
     takesServiceTier: false,
     takesIdentity: true,
     takesParallelSwitch: true,
@@ -119,6 +124,8 @@ const GENERIC: Readonly<Record<Dialect, Profile>> = {
     takesStrict: true,
     format: 'json-schema',
     takesCaching: false,
+    takesCacheMarks: false,
+    takesVerbosity: false,
     takesServiceTier: false,
     takesIdentity: true,
     takesParallelSwitch: true,
@@ -146,6 +153,8 @@ const GENERIC: Readonly<Record<Dialect, Profile>> = {
     takesStrict: false,
     format: 'json-schema',
     takesCaching: true,
+    takesCacheMarks: true,
+    takesVerbosity: false,
     takesServiceTier: false,
     takesIdentity: true,
     takesParallelSwitch: true,
@@ -180,6 +189,8 @@ const ROWS: readonly Row[] = [
     model: /^(?:o\d|gpt-5|gpt-6)/i,
     set: { takesSampling: false, takesStop: false },
   },
+  { dialect: 'openai-chat', isVendor: true, model: /^gpt-[5-9]/i, set: { takesVerbosity: true } },
+  { dialect: 'openai-chat', isVendor: true, model: /^gpt-(?:5\.[6-9]|[6-9])/i, set: { takesCacheMarks: true } },
   { dialect: 'openai-chat', model: /deepseek/i, set: { takesForcedToolWhileReasoning: false } },
   {
     dialect: 'openai-responses',
@@ -193,6 +204,8 @@ const ROWS: readonly Row[] = [
       takesServiceTier: true,
     },
   },
+  { dialect: 'openai-responses', isVendor: true, model: /^gpt-[5-9]/i, set: { takesVerbosity: true } },
+  { dialect: 'openai-responses', isVendor: true, model: /^gpt-(?:5\.[6-9]|[6-9])/i, set: { takesCacheMarks: true } },
   { dialect: 'openai-responses', isVendor: true, model: /^(?:gpt-3|gpt-4|chatgpt-4)/i, set: { reasoning: 'none' } },
   { dialect: 'openai-responses', isVendor: true, model: /^(?:o\d|gpt-5|gpt-6)/i, set: { takesSampling: false } },
   {
