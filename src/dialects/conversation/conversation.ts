@@ -202,6 +202,26 @@ export interface HostedTool {
   readonly capability: 'web-search' | 'mcp' | 'other'
   readonly name: string
   readonly native: Native
+  /** Of a web search: what every dialect can say. */
+  readonly webSearch?: WebSearchSettings | undefined
+  /** Of an MCP server: what every dialect can say. */
+  readonly mcp?: McpSettings | undefined
+}
+
+export interface WebSearchSettings {
+  readonly allowedDomains?: readonly string[] | undefined
+  readonly blockedDomains?: readonly string[] | undefined
+  /** `{city, country, region, timezone}`, each optional: the vendors agree on them. */
+  readonly location?: JsonObject | undefined
+  readonly usesMax?: number | undefined
+}
+
+export interface McpSettings {
+  readonly serverName: string
+  readonly url?: string | undefined
+  readonly authorization?: string | undefined
+  /** The only tools to offer; undefined for all. */
+  readonly allowedTools?: readonly string[] | undefined
 }
 
 export type ToolChoice =

@@ -26,8 +26,8 @@ export interface Losses {
 }
 
 /**
- * Members that carry nothing a model or its provider acts on: ids and states of items that were answers once, and notes of
- * clients to themselves.
+ * Members that carry nothing a model acts on: ids and states of items that were answers once, notes of clients to themselves,
+ * how a stream is to be cut.
  */
 const MEANINGLESS: ReadonlySet<string> = new Set([
   'id',
@@ -36,6 +36,8 @@ const MEANINGLESS: ReadonlySet<string> = new Set([
   'created_by',
   'client_metadata',
   'internal_chat_message_metadata_passthrough',
+  'caller',
+  'eager_input_streaming',
 ])
 
 /** More than this is not listed: a header has its limits. */
