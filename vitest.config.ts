@@ -1,5 +1,21 @@
 import { defineConfig } from 'vitest/config'
 
+/** Other people's command-line agents: only where scripts/test-clients.ts has installed them. */
+const clients =
+  process.env['TOK_CLIENTS'] === undefined
+    ? []
+    : [
+        {
+          test: {
+            name: 'clients',
+            include: ['test/clients/**/*.test.ts'],
+            pool: 'forks' as const,
+            testTimeout: 90_000,
+            hookTimeout: 30_000,
+          },
+        },
+      ]
+
 /**
  * One project per kind of test, so that each kind gets the isolation and the time it needs:
  * `vitest run --project unit`. Groups run one after the other: two cores cannot carry a network of hosts
@@ -40,6 +56,7 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      ...clients,
     ],
   },
 })

@@ -19,7 +19,17 @@ export interface DefaultAnswer {
 /** A call of a tool. */
 export interface ToolCall {
   readonly name: string
-  readonly arguments: Readonly<Record<string, unknown>>
+  /** Of a function, its arguments; of a freeform tool, which only Responses has, its text. */
+  readonly arguments: Readonly<Record<string, unknown>> | string
+  /** The group the tool was offered in, which only Responses has. */
+  readonly namespace?: string
+}
+
+/** What a model says in one turn: a text, or a call after the reasoning that led to it. */
+export interface Turn {
+  readonly text?: string
+  readonly reasoning?: string
+  readonly call?: ToolCall
 }
 
 /** Counts every default answer reports. */
@@ -55,8 +65,23 @@ export function modelList(models: readonly (string | { readonly id: string })[])
 /** The answer to a request nothing was scripted for. */
 export function defaultReply(request: RecordedRequest, options: DefaultAnswer): ScriptedReply {
   const body = asJson(request.json)
+  const call = options.toolCall === false || hasToolResult(body) ? undefined : chooseCall(body, options.toolCall)
+  return answerWith(request, { ...options, ...(call === undefined ? {} : { call }) })
+}
+
+/** The answer to a request whose turn is decided; a text counts only where nothing is called. */
+export function answerWith(request: RecordedRequest, turn: Turn & Pick<DefaultAnswer, 'tokenDelayMs'>): ScriptedReply {
+  const body = asJson(request.json)
   const endpoint = request.path.split('?')[0]?.replace(/^.*\/v1/, '') ?? ''
-  const answer = planAnswer(body, options)
+  answersGiven += 1
+  const answer: Answer = {
+    model: String(body['model']),
+    text: turn.text ?? DEFAULT_TEXT,
+    reasoning: turn.reasoning,
+    call: turn.call,
+    delayMs: turn.tokenDelayMs ?? 0,
+    id: `scripted${answersGiven}`,
+  }
   switch (endpoint) {
     case '/chat/completions':
       return reply(body, chatBody(answer), () =>
@@ -84,19 +109,6 @@ function reply(body: Json, whole: Json, stream: () => Pieces): ScriptedReply {
 }
 
 let answersGiven = 0
-
-function planAnswer(body: Json, options: DefaultAnswer): Answer {
-  answersGiven += 1
-  const call = options.toolCall === false || hasToolResult(body) ? undefined : chooseCall(body, options.toolCall)
-  return {
-    model: String(body['model']),
-    text: options.text ?? DEFAULT_TEXT,
-    reasoning: options.reasoning,
-    call,
-    delayMs: options.tokenDelayMs ?? 0,
-    id: `scripted${answersGiven}`,
-  }
-}
 
 function hasToolResult(body: Json): boolean {
   const turns = [...asItems(body['messages']), ...asItems(body['input'])]
@@ -138,9 +150,13 @@ function tokensOf(answer: Answer, text: string, toFrame: (token: string) => stri
   return tokens.flatMap((token) => (answer.delayMs > 0 ? [answer.delayMs, toFrame(token)] : [toFrame(token)]))
 }
 
+function writtenArguments({ arguments: given }: ToolCall): string {
+  return typeof given === 'string' ? given : JSON.stringify(given)
+}
+
 /** Arguments arrive in pieces, as models send them. */
 function halves(call: ToolCall): readonly [string, string] {
-  const text = JSON.stringify(call.arguments)
+  const text = writtenArguments(call)
   const middle = Math.ceil(text.length / 2)
   return [text.slice(0, middle), text.slice(middle)]
 }
@@ -164,7 +180,7 @@ function chatBody(answer: Answer): Json {
             {
               id: `call_${answer.id}`,
               type: 'function',
-              function: { name: call.name, arguments: JSON.stringify(call.arguments) },
+              function: { name: call.name, arguments: writtenArguments(call) },
             },
           ],
         }
@@ -233,13 +249,15 @@ function responseItems(answer: Answer): readonly Json[] {
       content: [{ type: 'output_text', text: answer.text, annotations: [] }],
     })
   } else {
+    const { name, namespace, arguments: given } = answer.call
     items.push({
-      id: `fc_${answer.id}`,
-      type: 'function_call',
+      ...(typeof given === 'string'
+        ? { id: `ctc_${answer.id}`, type: 'custom_tool_call', input: given }
+        : { id: `fc_${answer.id}`, type: 'function_call', arguments: JSON.stringify(given) }),
       status: 'completed',
       call_id: `call_${answer.id}`,
-      name: answer.call.name,
-      arguments: JSON.stringify(answer.call.arguments),
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
     })
   }
   return items
@@ -315,13 +333,16 @@ function responseStream(answer: Answer): Pieces {
       }
       default: {
         const call = answer.call ?? { name: '', arguments: {} }
+        const isFreeform = item['type'] === 'custom_tool_call'
+        const member = isFreeform ? 'input' : 'arguments'
+        const kind = isFreeform ? 'response.custom_tool_call_input' : 'response.function_call_arguments'
         pieces.push(
           event('response.output_item.added', {
             output_index: index,
-            item: { ...item, status: 'in_progress', arguments: '' },
+            item: { ...item, status: 'in_progress', [member]: '' },
           }),
-          ...halves(call).map((delta) => event('response.function_call_arguments.delta', { ...place, delta })),
-          event('response.function_call_arguments.done', { ...place, arguments: item['arguments'] }),
+          ...halves(call).map((delta) => event(`${kind}.delta`, { ...place, delta })),
+          event(`${kind}.done`, { ...place, [member]: item[member] }),
         )
       }
     }
