@@ -7,7 +7,9 @@
  * It is authenticated, not encrypted: the value was given to this very client's machine anyway.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { parseObject, type JsonObject } from '../json-value.ts'
+import { DIALECTS } from '../dialect.ts'
+import { asText, isObject, parseObject, type JsonObject } from '../json-value.ts'
+import type { OpaqueState } from './conversation.ts'
 
 /** Every sealed text begins with it. */
 export const OPAQUE_MARK = 'tok1.'
@@ -43,4 +45,18 @@ export function createOpaqueSeal(secret: Uint8Array): OpaqueSeal {
 /** True for what a node sealed, be it this one or another. */
 export function isSealed(text: string): boolean {
   return text.startsWith(OPAQUE_MARK)
+}
+
+/** A state in the opaque field of another dialect. */
+export function sealState(seal: OpaqueSeal, { dialect, value, source, model }: OpaqueState): string {
+  return seal.seal({ dialect, value, source, model })
+}
+
+/** The state in an opaque field that a client brought back; undefined if no state of this node is in it. */
+export function openState(seal: OpaqueSeal, text: string): OpaqueState | undefined {
+  const opened = seal.open(text)
+  const dialect = DIALECTS.find((each) => each === opened?.['dialect'])
+  const value = opened?.['value']
+  if (dialect === undefined || !isObject(value)) return undefined
+  return { dialect, value, source: asText(opened?.['source']), model: asText(opened?.['model']) }
 }
