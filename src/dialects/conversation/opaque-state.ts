@@ -42,19 +42,6 @@ export function createOpaqueSeal(secret: Uint8Array): OpaqueSeal {
   }
 }
 
-/** Seals a reasoning part's state, for the opaque field of another dialect. Nothing to carry is sealed too: it marks thinking as not the vendor's own. */
-export function sealState(seal: OpaqueSeal, state: OpaqueState | undefined): string {
-  return seal.seal({ ...state })
-}
-
-/** The state behind `sealState`'s text; undefined for any other text, and where there was nothing to carry. */
-export function openState(seal: OpaqueSeal, text: string): OpaqueState | undefined {
-  const { dialect: name, value, source, model } = seal.open(text) ?? {}
-  const dialect = DIALECTS.find((each) => each === name)
-  if (dialect === undefined || !isObject(value)) return undefined
-  return { dialect, value, source: asText(source), model: asText(model) }
-}
-
 /** True for what a node sealed, be it this one or another. */
 export function isSealed(text: string): boolean {
   return text.startsWith(OPAQUE_MARK)
