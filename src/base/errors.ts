@@ -54,7 +54,8 @@ export const ERRORS = {
   websocket_unsupported: entry(426, 'client', 'this route does not speak WebSocket', 'send the same request as POST'),
   model_missing: entry(400, 'client', 'the request names no model', 'set "model" to one of GET /v1/models'),
   model_not_found: entry(404, 'client', 'the model "{model}" is served by no local provider and by no offer known here{detail}', 'run `tok-node models`, or add a route for it'),
-  translation_unavailable: entry(501, 'node', 'the model "{model}" is served in {providerDialect} only, and this request is in {dialect}', 'ask for it on an endpoint of {providerDialect}'),
+  translation_refused: entry(400, 'client', '{field} cannot be asked of {target} in {dialect}: {reason}', 'leave it out, or ask a provider that speaks your dialect'),
+  work_mode_mismatch: entry(400, 'node', '{reason}', 'set work_mode=auto or work_mode={other} to enable {other}'),
   endpoint_unsupported: entry(501, 'provider', '{target} does not serve {endpoint}', 'ask another model, or another endpoint'),
   parameter_unsupported: entry(400, 'client', '"{param}" is not supported for this model here: {reason}', 'leave it out, or ask a model that the vendor itself serves'),
   previous_response_not_found: entry(400, 'client', 'no response "{id}" is kept here to go on from', 'send the whole conversation as "input", without "previous_response_id"'),
@@ -76,6 +77,7 @@ export const ERRORS = {
   internal_error: entry(500, 'node', 'an unexpected failure: {reason}', 'report it with the log line of this request', PEER),
   storage_failed: entry(503, 'node', 'the ledger cannot be written: {reason}', 'free space or repair the disk, then restart; nothing was sold or bought unrecorded'),
   ledger_corrupt: entry(500, 'node', 'the ledger is damaged at {position}: {reason}', 'restore a backup; do not delete files: what is missing would be forgotten debts'),
+  response_store_failed: entry(503, 'node', 'answers cannot be kept: {reason}', 'free space or repair the disk, or ask without "store"', RETRYABLE),
   spend_limit_reached: entry(429, 'node', 'buying this would pass the spending limit of {limit} a day ({spent} spent or held today)', 'raise --max-spend, or wait for tomorrow (UTC)'),
   worker_failed: entry(500, 'node', 'a verifying worker ended: {reason}', 'run the command again'),
 

@@ -8,14 +8,23 @@ import type { RandomBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS } from '../dialects/dialect.ts'
+import type { Dialect, Endpoint } from '../dialects/dialect.ts'
 import { estimateInputTokens } from '../dialects/estimate-input-tokens.ts'
 import type { AnswerSink, AnswerSource, Exchange, ModelRequest } from '../dialects/exchange.ts'
 import { skimRequest } from '../dialects/skim-request.ts'
+import {
+  adaptRequest,
+  type AdaptedRequest,
+  type TranslationDependencies,
+  type TranslationTarget,
+} from '../dialects/translate.ts'
+import { chooseDialect, type WorkMode } from '../dialects/work-mode.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { ListedOffer, OfferBook } from '../market/offer-book.ts'
 import type { Reputation } from '../market/reputation.ts'
 import { selectSellers, type Candidate, type Need, type PassedOver } from '../market/select-seller.ts'
 import type { Network } from '../network/network.ts'
+import type { Offer } from '../wire/advert.ts'
 import { seal, type Signed } from '../wire/envelope.ts'
 import { checkQuery, commitToRequest, fitHeaders, ORDER, ORDER_ENDPOINTS, type Order } from '../wire/inference.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
@@ -35,9 +44,13 @@ export interface BuyerDependencies {
   readonly clock: Clock
   readonly random: RandomBytes
   readonly logger: Logger
+  readonly translation: Pick<TranslationDependencies, 'seal'> & {
+    onDropped(endpoint: Endpoint, fields: readonly string[]): void
+  }
 }
 
 export interface BuyerOptions {
+  readonly workMode: WorkMode
   /** The most that is spent and held in a day (UTC), in micros. */
   readonly spendLimit: bigint
   /** Output tokens ordered where a request names no maximum. */
@@ -53,7 +66,7 @@ export interface Ranking {
 /** The network as a target of routing. */
 export interface Buyer extends AnswerSource {
   /** Who would be asked for a request with about `inputTokensEstimate` tokens, and why. */
-  rank(model: string, dialect: Need['dialect'], inputTokensEstimate: number): Ranking
+  rank(model: string, endpoint: ModelRequest['endpoint'], inputTokensEstimate: number): Ranking
   /** Resolves when no purchase is under way: each ends within seconds of its answer. */
   idle(): Promise<void>
 }
@@ -81,19 +94,17 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
       strangerCredit: advert.value.strangerCredit,
     })
 
-  const rankFor = (model: string, need: Need): Ranking =>
-    selectSellers(offers.offersOf(model), need, roomWith, (peer) => reputation.of(peer))
+  const rankFor: RankFor = (model, needFor) =>
+    selectSellers(offers.offersOf(model), needFor, roomWith, (peer) => reputation.of(peer))
 
   const running = new Set<Promise<void>>()
 
   return {
     name: 'network',
-    rank: (model, dialect, inputTokensEstimate) =>
-      rankFor(model, {
-        dialect,
-        inputTokensEstimate,
-        inputTokensMax: inputTokensEstimate * INPUT_MAX_FACTOR + INPUT_MAX_ALLOWANCE,
-        outputTokensWanted: options.outputTokensDefault,
+    rank: (model, endpoint, inputTokensEstimate) =>
+      rankFor(model, ({ dialects }) => {
+        const dialect = chooseDialect({ endpoint, model, dialects, isVendor: false }, options.workMode)
+        return dialect instanceof TokError ? dialect : needOf(dialect, inputTokensEstimate, options.outputTokensDefault)
       }),
     send(request, sink) {
       const purchase = new Purchase(dependencies, options, rankFor, request, sink)
@@ -107,10 +118,19 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
   }
 }
 
+type RankFor = (model: string, needFor: (offer: Offer) => Need | TokError) => Ranking
+
+function needOf(dialect: Dialect, inputTokensEstimate: number, outputTokensWanted: number): Need {
+  const inputTokensMax = inputTokensEstimate * INPUT_MAX_FACTOR + INPUT_MAX_ALLOWANCE
+  return { dialect, inputTokensEstimate, inputTokensMax, outputTokensWanted }
+}
+
 class Purchase implements Exchange {
   readonly #dependencies: BuyerDependencies
   readonly #options: BuyerOptions
-  readonly #rankFor: (model: string, need: Need) => Ranking
+  readonly #rankFor: RankFor
+  /** What the request needs, by the dialect it is asked in, as far as that was asked for. */
+  readonly #needs = new Map<Dialect, Need | TokError>()
   readonly #request: ModelRequest
   readonly #sink: AnswerSink
   readonly #startedAtMs: number
@@ -121,7 +141,7 @@ class Purchase implements Exchange {
   constructor(
     dependencies: BuyerDependencies,
     options: BuyerOptions,
-    rankFor: (model: string, need: Need) => Ranking,
+    rankFor: RankFor,
     request: ModelRequest,
     sink: AnswerSink,
   ) {
@@ -151,18 +171,19 @@ class Purchase implements Exchange {
     const failures: PassedOver[] = []
     try {
       checkQuery(this.#request.query)
-      const need = this.#need()
-      const ranking = await this.#findSellers(need)
+      const ranking = await this.#findSellers()
       const candidates = ranking.candidates.slice(0, ATTEMPTS_MAX)
       if (candidates.length === 0 && ranking.passedOver.some(({ isSpendLimit }) => isSpendLimit)) {
         throw this.#spendLimitReached()
       }
+      const unaskable = ranking.passedOver.find(({ error }) => error !== undefined)?.error
+      if (candidates.length === 0 && unaskable !== undefined) throw unaskable
       for (const [index, candidate] of candidates.entries()) {
         this.#stopped.signal.throwIfAborted()
         const isLastSeller = index === candidates.length - 1
-        let error = await this.#buyFrom(candidate, need, isLastSeller)
-        const again = error === undefined ? undefined : await this.#catchUp(candidate, need, error)
-        if (again !== undefined) error = await this.#buyFrom(again, need, isLastSeller)
+        let error = await this.#buyFrom(candidate, isLastSeller)
+        const again = error === undefined ? undefined : await this.#catchUp(candidate, error)
+        if (again !== undefined) error = await this.#buyFrom(again, isLastSeller)
         if (error === undefined) return
         if (error.code === 'spend_limit_reached') throw this.#spendLimitReached()
         failures.push({ peer: candidate.peer, reason: error.message })
@@ -187,41 +208,64 @@ class Purchase implements Exchange {
    * The same seller again, where it refused only because this node was behind: its account was not compared since it started
    * anew, or its advert has changed. Undefined for every other refusal.
    */
-  async #catchUp({ peer }: Candidate, need: Need, error: TokError): Promise<Candidate | undefined> {
+  async #catchUp({ peer }: Candidate, error: TokError): Promise<Candidate | undefined> {
     const { settler, tracker } = this.#dependencies
     const refusal = error.code === 'seller_refused' ? String(error.details.code) : ''
     if (refusal === 'account_unreconciled') settler.forgetConnection(peer)
     else if (refusal === 'advert_unknown') await tracker.refresh(peer)
     else return undefined
-    return this.#rankFor(this.#request.model, need).candidates.find((candidate) => candidate.peer === peer)
+    return this.#rank().candidates.find((candidate) => candidate.peer === peer)
   }
 
-  #need(): Need {
-    const { body, endpoint, dialect } = this.#request
-    const inputTokensEstimate = estimateInputTokens(body)
-    const wanted = skimRequest(body).maxOutputTokens ?? this.#options.outputTokensDefault
-    return {
-      dialect,
-      inputTokensEstimate,
-      inputTokensMax: inputTokensEstimate * INPUT_MAX_FACTOR + INPUT_MAX_ALLOWANCE,
-      outputTokensWanted: endpoint === 'embeddings' ? 0 : wanted,
+  #rank(): Ranking {
+    return this.#rankFor(this.#request.model, (offer) => this.#needFor(offer))
+  }
+
+  /** What the request needs of this offer: translated where it is not served in the client's dialect. */
+  #needFor({ dialects }: Offer): Need | TokError {
+    const { endpoint, model } = this.#request
+    const dialect = chooseDialect({ endpoint, model, dialects, isVendor: false }, this.#options.workMode)
+    if (dialect instanceof TokError) return dialect
+    const need = this.#needs.get(dialect) ?? this.#needIn(dialect)
+    this.#needs.set(dialect, need)
+    return need
+  }
+
+  #needIn(dialect: Dialect): Need | TokError {
+    try {
+      const adapted = this.#adapt({ dialect, name: '', isVendor: false, model: this.#request.model })
+      return this.#needOfRequest(adapted.request)
+    } catch (thrown) {
+      return toTokError(thrown)
     }
   }
 
+  #needOfRequest({ body, dialect, endpoint }: ModelRequest): Need {
+    const wanted = skimRequest(body).maxOutputTokens ?? this.#options.outputTokensDefault
+    return needOf(dialect, estimateInputTokens(body), endpoint === 'embeddings' ? 0 : wanted)
+  }
+
+  /** The request as a seller takes it, and the sink that takes the answer back. */
+  #adapt(target: TranslationTarget, onDropped: (fields: readonly string[]) => void = () => undefined): AdaptedRequest {
+    const { clock, translation } = this.#dependencies
+    const nowS = (): number => Math.floor(clock.nowMs() / 1_000)
+    return adaptRequest(this.#request, target, this.#sink, { seal: translation.seal, nowS, onDropped })
+  }
+
   /** Known offers if there are any; otherwise what a short search finds. */
-  async #findSellers(need: Need): Promise<Ranking> {
+  async #findSellers(): Promise<Ranking> {
     const { model } = this.#request
-    const known = this.#rankFor(model, need)
+    const known = this.#rank()
     if (known.candidates.length > 0) return known
     const limit = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(DISCOVERY_MS)])
     await this.#dependencies.tracker.lookUp(model, limit)
-    return this.#rankFor(model, need)
+    return this.#rank()
   }
 
   /** Undefined if the request is answered, well or not; the reason if another seller may be tried. */
-  async #buyFrom(candidate: Candidate, need: Need, isLastSeller: boolean): Promise<TokError | undefined> {
-    const { ledger, network, settler, reputation, clock, logger } = this.#dependencies
-    const { peer } = candidate
+  async #buyFrom(ranked: Candidate, isLastSeller: boolean): Promise<TokError | undefined> {
+    const { ledger, network, settler, reputation, clock, logger, translation } = this.#dependencies
+    const { peer } = ranked
     const startedAtMs = clock.monotonicMs()
     this.#attempts += 1
     let order: Signed<Order> | undefined
@@ -234,19 +278,22 @@ class Purchase implements Exchange {
       const limit = AbortSignal.any([this.#stopped.signal, reach.signal])
       await settler.reconciled(peer, limit)
       const salt = this.#dependencies.random(16)
-      order = this.#orderFor(candidate, need, salt)
+      const { model } = ranked.offer
+      const { dialect } = ranked.need
+      const adapted = this.#adapt({ dialect, name: peer, isVendor: false, model }, (fields) =>
+        translation.onDropped(this.#request.endpoint, fields),
+      )
+      const candidate = this.#rankedFor(ranked, adapted.request)
+      order = this.#orderFor(candidate, adapted.request, salt)
       await ledger.openPurchase(order, {
         spendLimit: this.#options.spendLimit,
         strangerCredit: candidate.advert.value.strangerCredit,
       })
       const channel = await network.openCall(peer, limit)
       cancelReach()
-      logger.info(
-        { requestId: this.#request.requestId, peer, model: candidate.offer.model, reason: candidate.reason },
-        'seller chosen',
-      )
-      const model = this.#requestFor(candidate)
-      this.#attempt = new Attempt({ ledger, clock }, channel, { order, model, salt, isLastSeller }, this.#sink)
+      logger.info({ requestId: this.#request.requestId, peer, model, reason: candidate.reason }, 'seller chosen')
+      const asked = { order, model: { ...adapted.request, model }, salt, isLastSeller }
+      this.#attempt = new Attempt({ ledger, clock }, channel, asked, adapted.sink)
       if (this.#stopped.signal.aborted) this.#attempt.abort(toTokError(this.#stopped.signal.reason))
       outcome = await this.#attempt.outcome
     } catch (thrown) {
@@ -260,7 +307,7 @@ class Purchase implements Exchange {
       const succeeded = error === undefined && !isProviderFailure(outcome.httpStatus)
       reputation.note(peer, { succeeded, ...speedOf(outcome, clock.monotonicMs() - startedAtMs) })
     }
-    await this.#close(candidate, order, outcome)
+    await this.#close(peer, order, outcome)
     if (error !== undefined) {
       logger.warn(
         { requestId: this.#request.requestId, peer, code: error.code, reason: error.message },
@@ -271,12 +318,27 @@ class Purchase implements Exchange {
     return outcome.isAnswered ? undefined : error
   }
 
-  #orderFor({ advert, offer, outputTokensMax, amountMax }: Candidate, need: Need, salt: Uint8Array): Signed<Order> {
+  /**
+   * The candidate for the request as this very seller gets it: state that only it gave is put back into it, which may change
+   * what must be ordered.
+   */
+  #rankedFor(ranked: Candidate, request: ModelRequest): Candidate {
+    const need = this.#needOfRequest(request)
+    if (need.inputTokensEstimate === ranked.need.inputTokensEstimate) return ranked
+    const { candidates, passedOver } = this.#rankFor(this.#request.model, () => need)
+    const found = candidates.find(({ peer }) => peer === ranked.peer)
+    if (found !== undefined) return found
+    const detail = passedOver.find(({ peer }) => peer === ranked.peer)?.reason ?? 'its offer is gone'
+    throw new TokError('no_offer', { model: this.#request.model, detail })
+  }
+
+  #orderFor(candidate: Candidate, request: ModelRequest, salt: Uint8Array): Signed<Order> {
     const { ledger, clock, random } = this.#dependencies
-    const { query, body, dialect } = this.#requestFor({ offer })
-    const endpoint = ORDER_ENDPOINTS.find((each) => each === this.#request.endpoint)
+    const { advert, offer, need, outputTokensMax, amountMax } = candidate
+    const { query, body, dialect } = request
+    const endpoint = ORDER_ENDPOINTS.find((each) => each === request.endpoint)
     if (endpoint === undefined) {
-      throw new TokError('endpoint_unsupported', { target: 'the network', endpoint: this.#request.endpoint })
+      throw new TokError('endpoint_unsupported', { target: 'the network', endpoint: request.endpoint })
     }
     const nowMs = clock.nowMs()
     return seal(
@@ -307,16 +369,11 @@ class Purchase implements Exchange {
     )
   }
 
-  /** The request as this seller gets it. */
-  #requestFor({ offer }: { readonly offer: ListedOffer['offer'] }): ModelRequest {
-    return { ...this.#request, model: offer.model }
-  }
-
   /** Seals the purchase in the ledger, with its line in the journal, and asks for the statement. */
-  async #close(candidate: Candidate, order: Signed<Order> | undefined, outcome: AttemptOutcome): Promise<void> {
+  async #close(peer: string, order: Signed<Order> | undefined, outcome: AttemptOutcome): Promise<void> {
     const { ledger, settler, logger } = this.#dependencies
     if (order === undefined) return
-    const line = this.#line(candidate, order, outcome)
+    const line = this.#line(peer, order, outcome)
     try {
       await ledger.closePurchase(order.id, outcome.receipt, line, { isAnswered: outcome.isAnswered })
     } catch (thrown) {
@@ -325,17 +382,17 @@ class Purchase implements Exchange {
         logger.error({ requestId: this.#request.requestId, code: error.code, reason: error.message }, 'not recorded')
       }
     }
-    settler.settleSoon(candidate.peer)
+    settler.settleSoon(peer)
   }
 
-  #line(candidate: Candidate, order: Signed<Order>, outcome: AttemptOutcome): InferenceRecord {
+  #line(peer: string, order: Signed<Order>, outcome: AttemptOutcome): InferenceRecord {
     const { receipt, delivery, error } = outcome
     const reported = delivery?.meter.usage
     const isReported = reported?.inputTokens !== undefined || reported?.outputTokens !== undefined
     return {
       ...this.#lineHead(),
       servedModel: fitting(delivery?.meter.model),
-      target: candidate.peer,
+      target: peer,
       counterparty: order.value.seller,
       order: order.id,
       receipt: receipt?.id,

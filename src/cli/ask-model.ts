@@ -102,14 +102,14 @@ const ANTHROPIC_MESSAGES: ChatDialect = {
 }
 
 /**
- * Asks in the OpenAI chat dialect, or in Anthropic's where the model is served in that alone.
+ * Asks in the OpenAI chat dialect, or in Anthropic's where the model is served in that alone and nothing is translated.
  * @throws AnsweredError for what the facade refuses; TokError `stream_incomplete`, `node_unreachable`
  */
 export async function askModel(question: Question): Promise<Answer> {
   try {
     return await ask(question, OPENAI_CHAT)
   } catch (error) {
-    if (!(error instanceof AnsweredError) || error.code !== 'translation_unavailable') throw error
+    if (!(error instanceof AnsweredError) || error.code !== 'work_mode_mismatch') throw error
     return ask(question, ANTHROPIC_MESSAGES)
   }
 }

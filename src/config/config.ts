@@ -32,6 +32,7 @@ export interface Config {
     readonly routes: string
     /** `from=>to`, divided by commas or line breaks; "" is none. */
     readonly modelAliases: string
+    readonly workMode: Values['work_mode']
   }
   readonly network: {
     readonly name: string
@@ -129,7 +130,7 @@ export function arrangeConfig(
         idleMs: values.idle_timeout_ms,
       },
     },
-    routing: { routes: values.routes, modelAliases: values.model_aliases },
+    routing: { routes: values.routes, modelAliases: values.model_aliases, workMode: values.work_mode },
     network: { name: values.network, listen: values.listen, bootstrap: values.bootstrap, mdns: values.mdns },
     buying: {
       spendMaxMicros: values.max_spend,

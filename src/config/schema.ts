@@ -88,6 +88,7 @@ export const KEYS = {
 
   // Routing.
   routes: key(text, '', 'which target serves a model: `pattern=>target[|target]`, divided by commas; targets are provider names, `local`, `network`, `loopback`'),
+  work_mode: key(oneOf('auto', 'passthrough', 'translation'), 'auto', 'whether requests may pass as they are, be translated between dialects, or either, as the provider needs'),
   model_aliases: key(text, '', 'other names for models: `from=>to`, divided by commas'),
 
   // The network.
@@ -146,6 +147,6 @@ export const KEYS_NOT_YET_USED: ReadonlySet<string> = new Set(
     'hooks_enabled hooks_script_path hooks_script_args hooks_script_env hooks_timeout identity_path ledger_path ' +
     'log_file_cli log_file_daemon marketplace_enabled model_aliases_dir model_aliases_file model_family ' +
     'model_provider_routes multiport_mode openai_completion_max_tokens openai_endpoints openai_port price_per_1k ' +
-    'publish_name telemetry_enabled update_check_enabled work_mode'
+    'publish_name telemetry_enabled update_check_enabled'
   ).split(' '),
 )

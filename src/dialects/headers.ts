@@ -3,6 +3,8 @@
  * credential, a cookie or a hop-by-hop header through; lengths and encodings are the writers' own.
  */
 
+import type { Vendor } from './dialect.ts'
+
 /** Headers as Node and undici give them, lower-case names. */
 export type IncomingHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
@@ -71,6 +73,25 @@ const TO_BUYER: Allowlist = {
   except: new Set(),
 }
 
+const TO_ANY_DIALECT: Allowlist = {
+  names: new Set([
+    'session-id',
+    'thread-id',
+    'user-agent',
+    'x-client-request-id',
+    'x-session-affinity',
+    'x-session-id',
+  ]),
+  prefixes: [],
+  except: new Set(),
+}
+
+const TO_ANY_DIALECT_BACK: Allowlist = {
+  names: new Set(['request-id', 'retry-after', 'retry-after-ms', 'x-request-id', 'x-should-retry']),
+  prefixes: [],
+  except: new Set(),
+}
+
 /** A client's request headers that a provider of this node may see. */
 export function requestHeadersForProvider(headers: IncomingHeaders): TravellingHeaders {
   return choose(headers, TO_PROVIDER)
@@ -89,6 +110,33 @@ export function answerHeadersForClient(headers: IncomingHeaders): TravellingHead
 /** A provider's answer headers that a buyer on the network may see: nothing of the seller's own account. */
 export function answerHeadersForBuyer(headers: IncomingHeaders): TravellingHeaders {
   return choose(headers, TO_BUYER)
+}
+
+/** What of the headers for a target is left where the request is translated: features are asked for in one dialect's words. */
+export function requestHeadersForTranslation(headers: TravellingHeaders): TravellingHeaders {
+  return choose(headers, TO_ANY_DIALECT)
+}
+
+/**
+ * What of an answer's headers is left where the answer is translated: retry-after and ids as they are, rate limits under the
+ * names of the client's vendor (but not when they reset, which the two write differently), nothing else of the other's.
+ */
+export function answerHeadersForTranslation(headers: TravellingHeaders, to: Vendor): TravellingHeaders {
+  const chosen: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    const limit = RATE_LIMIT.exec(name)?.groups
+    if (limit !== undefined) chosen[rateLimitName(limit, to)] = value
+    else if (name.startsWith('x-tok-') || isAllowed(name, TO_ANY_DIALECT_BACK)) chosen[name] = value
+  }
+  return chosen
+}
+
+/** "x-ratelimit-limit-requests" and "anthropic-ratelimit-requests-limit" */
+const RATE_LIMIT =
+  /^(?:x-ratelimit-(?<kind>limit|remaining)-(?<what>requests|tokens)|anthropic-ratelimit-(?<what>requests|tokens)-(?<kind>limit|remaining))$/
+
+function rateLimitName({ kind, what }: Readonly<Record<string, string>>, to: Vendor): string {
+  return to === 'openai' ? `x-ratelimit-${kind}-${what}` : `anthropic-ratelimit-${what}-${kind}`
 }
 
 /** A request's query ("?beta=true", or "") that a target may see: as it was sent, without parameters that hold a credential. */

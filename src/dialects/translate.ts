@@ -11,18 +11,21 @@ import { TokError, toTokError } from '../base/errors.ts'
 import { anthropicMessages } from './anthropic-messages/translation.ts'
 import { createAnswerFold, replayAnswer, type AnswerListener } from './conversation/answer.ts'
 import type { AnswerReading, AnswerWriting, DialectTranslation } from './conversation/contract.ts'
-import { createLosses, type Losses } from './conversation/losses.ts'
+import type { Conversation } from './conversation/conversation.ts'
+import { createLosses } from './conversation/losses.ts'
 import type { OpaqueSeal } from './conversation/opaque-state.ts'
-import { createToolBridge } from './conversation/tool-bridge.ts'
+import { createToolBridge, type ToolBridge } from './conversation/tool-bridge.ts'
 import { isEventStream } from './delivery.ts'
-import type { Dialect, Endpoint } from './dialect.ts'
+import { ENDPOINTS, type Dialect, type Endpoint } from './dialect.ts'
 import type { AnswerHead, AnswerSink, ModelRequest } from './exchange.ts'
+import { answerHeadersForTranslation, requestHeadersForTranslation } from './headers.ts'
 import { isObject, parseObject, type JsonObject } from './json-value.ts'
 import { openaiChat } from './openai-chat/translation.ts'
 import { openaiResponses } from './openai-responses/translation.ts'
 import { profileOf } from './profiles.ts'
 import { readProviderError, writeProviderError } from './provider-error.ts'
 import { createSseReader, type SseReader } from './sse.ts'
+import { tidyRequest } from './tidy-request.ts'
 
 const TRANSLATIONS: Readonly<Record<Dialect, DialectTranslation>> = {
   'openai-chat': openaiChat,
@@ -55,87 +58,92 @@ export interface TranslationDependencies {
   readonly seal: OpaqueSeal
   /** Seconds since 1970. */
   nowS(): number
-  /** Told of what an answer held that the client's dialect cannot say. */
-  readonly onAnswerLosses?: ((fields: readonly string[]) => void) | undefined
+  /** Told the fields that a request, and later its answer, could not take along. */
+  onDropped(fields: readonly string[]): void
 }
 
-/** A request on its way in another dialect. */
-export interface Translated {
+/** A request as a target takes it. */
+export interface AdaptedRequest {
   readonly request: ModelRequest
-  /** Fields of the client's request that the target's dialect, or the target, cannot take. */
-  readonly dropped: readonly string[]
-  /** Takes the target's answer and gives it on to the client's sink in the client's dialect. */
+  /** Takes the target's answer, and gives it on to the client's sink in the client's dialect. */
   readonly sink: AnswerSink
 }
 
 /**
- * Translates a request and wires its answer back.
- * @param sink takes the answer in the client's dialect; its head carries `x-tok-dropped` where something was lost
+ * Makes a request fit for a target. In the client's own dialect it goes as it is, but for what this node put into earlier
+ * answers (tidy-request.ts); otherwise it is translated, and its answer back.
+ * @param sink takes the answer in the client's dialect; its head names in `x-tok-dropped` what the request lost
  * @throws TokError `body_malformed`; `translation_refused` where leaving a field out would change what was asked
  */
-export function translate(
+export function adaptRequest(
   request: ModelRequest,
   target: TranslationTarget,
   sink: AnswerSink,
-  { seal, nowS, onAnswerLosses }: TranslationDependencies,
-): Translated {
-  const body = parseObject(
-    Buffer.from(request.body.buffer, request.body.byteOffset, request.body.byteLength).toString('utf8'),
-  )
-  if (body === undefined) throw new TokError('body_malformed', { reason: 'it does not parse as a JSON object' })
-  const losses = createLosses(request.dialect)
-  const conversation = TRANSLATIONS[request.dialect].readRequest(body, { seal, losses })
-  const profile = profileOf({ ...target, provider: target.name })
-  const bridge = createToolBridge(conversation, profile)
-  const written = TRANSLATIONS[target.dialect].writeRequest(conversation, {
-    model: target.model,
-    target: target.name,
-    profile,
-    bridge,
-    losses,
-  })
-  const dropped = losses.fields
-  const answerLosses = createLosses(request.dialect)
+  dependencies: TranslationDependencies,
+): AdaptedRequest {
+  if (target.dialect !== request.dialect) return translate(request, target, sink, dependencies)
+  const { body, dropped } = tidyRequest(request.dialect, request.body, { isVendor: target.isVendor })
+  if (body === request.body) return { request, sink }
+  if (dropped.length > 0) dependencies.onDropped(dropped)
+  return { request: { ...request, body }, sink: namingDropped(sink, dropped) }
+}
+
+function translate(
+  request: ModelRequest,
+  target: TranslationTarget,
+  sink: AnswerSink,
+  { seal, nowS, onDropped }: TranslationDependencies,
+): AdaptedRequest {
+  const { buffer, byteOffset, byteLength } = request.body
+  const client = parseObject(Buffer.from(buffer, byteOffset, byteLength).toString('utf8'))
+  if (client === undefined) throw new TokError('body_malformed', { reason: 'it does not parse as a JSON object' })
+  const { body, conversation, bridge, dropped } = translateBody(client, request.dialect, target, seal)
+  if (dropped.length > 0) onDropped(dropped)
+  const answerId = request.requestId.replaceAll(/[^0-9A-Za-z]/g, '').toLowerCase()
   return {
     request: {
       ...request,
       endpoint: GENERATING[target.dialect],
       dialect: target.dialect,
-      model: target.model,
       query: '',
-      body: Buffer.from(JSON.stringify(written)),
+      headers: requestHeadersForTranslation(request.headers),
+      body: Buffer.from(JSON.stringify(body)),
     },
-    dropped,
     sink: new TranslatingSink(
-      sink,
+      namingDropped(sink, dropped),
       target.dialect,
       request,
-      { target: target.name, model: target.model, bridge },
+      { answerId, target: target.name, model: target.model, bridge },
       {
-        answerId: request.requestId.replaceAll(/[^0-9A-Za-z]/g, '').toLowerCase(),
+        answerId,
         model: request.requestedModel,
         createdAtS: nowS(),
         seal,
-        request: body,
+        request: client,
         conversation,
-        losses: answerLosses,
+        losses: createLosses(request.dialect),
       },
-      dropped,
-      () => {
-        if (answerLosses.fields.length > 0) onAnswerLosses?.(answerLosses.fields)
-      },
+      onDropped,
     ),
   }
 }
 
-/** A body of one dialect as the other would have it; for tests and for reading what a client would be told. */
+/** A request's body in another dialect, with what the way back needs. */
+export interface TranslatedBody {
+  readonly body: JsonObject
+  readonly conversation: Conversation
+  readonly bridge: ToolBridge
+  readonly dropped: readonly string[]
+}
+
+/** Translates a body alone. Throws as `adaptRequest` does. */
 export function translateBody(
   body: JsonObject,
   from: Dialect,
   target: TranslationTarget,
   seal: OpaqueSeal,
-): { readonly body: JsonObject; readonly dropped: readonly string[] } {
-  const losses: Losses = createLosses(from)
+): TranslatedBody {
+  const losses = createLosses(from)
   const conversation = TRANSLATIONS[from].readRequest(body, { seal, losses })
   const profile = profileOf({ ...target, provider: target.name })
   const bridge = createToolBridge(conversation, profile)
@@ -146,7 +154,19 @@ export function translateBody(
     bridge,
     losses,
   })
-  return { body: written, dropped: losses.fields }
+  return { body: written, conversation, bridge, dropped: losses.fields }
+}
+
+/** The sink itself, or one that adds what was dropped to the head. */
+function namingDropped(sink: AnswerSink, dropped: readonly string[]): AnswerSink {
+  if (dropped.length === 0) return sink
+  const named = encodeURI(dropped.join(', ').toWellFormed()).replaceAll('%20', ' ')
+  return {
+    onHead: ({ status, headers }) => sink.onHead({ status, headers: { ...headers, 'x-tok-dropped': named } }),
+    onData: (bytes) => sink.onData(bytes),
+    onEnd: () => sink.onEnd(),
+    onFailure: (error) => sink.onFailure(error),
+  }
 }
 
 /** How the body of an answer goes through. */
@@ -163,8 +183,7 @@ class TranslatingSink implements AnswerSink {
   readonly #request: ModelRequest
   readonly #reading: AnswerReading
   readonly #writing: AnswerWriting
-  readonly #dropped: readonly string[]
-  readonly #onOver: () => void
+  readonly #onDropped: (fields: readonly string[]) => void
   #body: BodyTranslation | undefined
   #isOver = false
 
@@ -174,16 +193,14 @@ class TranslatingSink implements AnswerSink {
     request: ModelRequest,
     reading: AnswerReading,
     writing: AnswerWriting,
-    dropped: readonly string[],
-    onOver: () => void,
+    onDropped: (fields: readonly string[]) => void,
   ) {
     this.#sink = sink
     this.#from = from
     this.#request = request
     this.#reading = reading
     this.#writing = writing
-    this.#dropped = dropped
-    this.#onOver = onOver
+    this.#onDropped = onDropped
   }
 
   onHead(head: AnswerHead): void {
@@ -193,11 +210,11 @@ class TranslatingSink implements AnswerSink {
     if (isError) this.#body = this.#errorBody(status)
     else if (isEventStream(head)) this.#body = wantsStream ? this.#streamToStream() : this.#streamToWhole()
     else this.#body = wantsStream ? this.#wholeToStream() : this.#wholeToWhole()
-    const headers: Record<string, string> = { ...head.headers }
-    delete headers['content-encoding']
+    const headers: Record<string, string> = {
+      ...answerHeadersForTranslation(head.headers, ENDPOINTS[this.#request.endpoint].vendor),
+    }
     headers['content-type'] = wantsStream ? 'text/event-stream; charset=utf-8' : 'application/json'
-    if (this.#dropped.length > 0) headers['x-tok-dropped'] = this.#dropped.join(', ')
-    this.#sink.onHead({ status: isError ? this.#statusOf(status) : status, headers })
+    this.#sink.onHead({ status, headers })
   }
 
   onData(bytes: Uint8Array): boolean {
@@ -231,7 +248,8 @@ class TranslatingSink implements AnswerSink {
 
   #finish(): void {
     this.#isOver = true
-    this.#onOver()
+    const { fields } = this.#writing.losses
+    if (fields.length > 0) this.#onDropped(fields)
   }
 
   #streamToStream(): BodyTranslation {
@@ -340,10 +358,6 @@ class TranslatingSink implements AnswerSink {
         return lines.overflowed
       },
     }
-  }
-
-  #statusOf(status: number): number {
-    return status
   }
 
   #broken(reason: string): TokError {

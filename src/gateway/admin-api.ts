@@ -142,7 +142,7 @@ export interface AdminApi {
   models(): Promise<readonly ModelView[]>
   offers(): Promise<readonly OfferView[]>
   peers(): Promise<readonly PeerView[]>
-  /** @throws TokError `model_not_found`, `translation_unavailable` */
+  /** @throws TokError `model_not_found`, `work_mode_mismatch` */
   explain(model: string, endpoint: Endpoint): Promise<ExplainView>
   accounts(): Promise<readonly AccountView[]>
   /** An account, order, receipt or request by its id. @throws TokError `record_not_found` */

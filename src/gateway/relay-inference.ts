@@ -10,6 +10,9 @@
  *     |       |       |         +-- failed before it answered: the next target if that can help, or the native error
  *     +-------+-------+-- refused: the native error
  *   The client leaves at any point: the inference is aborted at once.
+ *
+ * A target of another dialect gets the request translated, and its answer comes back in the client's (dialects/translate.ts);
+ * all the rest is the same for both.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Logger } from 'pino'
@@ -20,13 +23,17 @@ import { isEventStream } from '../dialects/delivery.ts'
 import { ENDPOINTS, type Endpoint, type Vendor } from '../dialects/dialect.ts'
 import { errorEvent, errorReply } from '../dialects/error-reply.ts'
 import type { AnswerHead, AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
+import { queryForTarget, requestHeadersForProvider, requestHeadersForSeller } from '../dialects/headers.ts'
+import { parseObject } from '../dialects/json-value.ts'
+import { guardLoops, mayLoop, type LoopGuardOptions } from '../dialects/loop-guard.ts'
 import {
-  answerHeadersForBuyer,
-  queryForTarget,
-  requestHeadersForProvider,
-  requestHeadersForSeller,
-} from '../dialects/headers.ts'
+  needsReEnvelope,
+  providerErrorEvent,
+  readProviderError,
+  writeProviderError,
+} from '../dialects/provider-error.ts'
 import { replaceModel, skimRequest, type ByteSpan } from '../dialects/skim-request.ts'
+import { adaptRequest, type AdaptedRequest, type TranslationDependencies } from '../dialects/translate.ts'
 import type { Router, RouteTarget } from '../routing/router.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
@@ -34,6 +41,7 @@ import { isWireText } from '../wire/shape.ts'
 import { createAnswerWriter, type AnswerOutlet, type AnswerWriter } from './answer-writer.ts'
 import { estimateSource } from './estimate-source.ts'
 import { recordOf } from './inference-record.ts'
+import type { Metrics } from './metrics.ts'
 import { readBody } from './read-body.ts'
 
 /** What the relay works with. */
@@ -41,6 +49,8 @@ export interface RelayDependencies {
   readonly router: Router
   /** Told of every inference once, when its answer is over. */
   recordInference(record: InferenceRecord): void
+  readonly translation: Pick<TranslationDependencies, 'seal'>
+  readonly metrics: Metrics
   readonly logger: Logger
   readonly clock: Clock
 }
@@ -51,6 +61,9 @@ export interface RelayOptions {
   readonly bodyLimitBytes: number
   /** Silence after which an event stream gets a keep-alive event, in ms. */
   readonly quietMs: number
+  /** After this long without an answer's head, a client that asked for a stream gets one that is only kept alive, in ms. */
+  readonly thinkingMs: number
+  readonly loopGuard: LoopGuardOptions
 }
 
 /** Who asks, as far as the relay looks: an IncomingMessage, or what stands for one on another transport. */
@@ -84,8 +97,8 @@ const KEEP_ALIVE_EVENTS: Readonly<Record<Vendor, Uint8Array>> = {
   anthropic: Buffer.from('event: ping\ndata: {"type": "ping"}\n\n'),
 }
 
-/** What a purchase tells of itself. */
-const PURCHASE_HEADERS = ['x-tok-target', 'x-tok-cost-micros', 'x-tok-receipt'] as const
+/** Of an error's body no more is read than this. */
+const ERROR_BYTES_MAX = 1_048_576
 
 /** Makes the relay. */
 export function createInferenceRelay(dependencies: RelayDependencies, options: RelayOptions): InferenceRelay {
@@ -128,6 +141,12 @@ interface Asked {
   readonly stream: boolean
 }
 
+interface ErrorBody {
+  readonly head: AnswerHead
+  readonly parts: Uint8Array[]
+  bytes: number
+}
+
 /** One request, from its arrival to the end of its answer. */
 class Inference {
   readonly #dependencies: RelayDependencies
@@ -150,6 +169,12 @@ class Inference {
   #servedBy: string | undefined
   #httpStatus: number | undefined
   #isEventStream = false
+  #loopCount = 0
+  #cancelThinking: () => void = () => undefined
+  /** True while the client has an event stream that is only kept alive: no target has begun to answer yet. */
+  #isKeptAlive = false
+  /** The body of an error, which is read before it is given on; undefined for any other answer. */
+  #errorBody: ErrorBody | undefined
   #meter: AnswerMeter | undefined
   #firstByteAtMs: number | undefined
   #isOver = false
@@ -195,8 +220,10 @@ class Inference {
         const reason = `"model" is not a well-formed text of at most ${LIMITS.modelNameBytes} bytes`
         throw new TokError('body_malformed', { reason })
       }
-      this.#asked = { body, model, modelSpan, stream }
+      this.#asked = this.#guarded({ body, model, modelSpan, stream })
       this.#targets = this.#findTargets(model)
+      if (stream)
+        this.#cancelThinking = this.#dependencies.clock.after(this.#options.thinkingMs, () => this.#keepAlive())
       this.#askNext()
     } catch (thrown) {
       this.fail(toTokError(thrown))
@@ -238,15 +265,41 @@ class Inference {
    */
   #findTargets(model: string): readonly RouteTarget[] {
     const { router } = this.#dependencies
-    const { dialect } = ENDPOINTS[this.#endpoint]
-    if (this.#endpoint !== 'count_tokens') return router.route({ endpoint: this.#endpoint, dialect, model }).targets
+    const question = { endpoint: this.#endpoint, model }
+    if (this.#endpoint !== 'count_tokens') return router.route(question).targets
     try {
-      const { targets } = router.route({ endpoint: 'messages', dialect, model })
-      return [...targets.filter(({ kind }) => kind === 'local'), estimateTarget(model)]
+      return [...router.route(question).targets, estimateTarget(model)]
     } catch (error) {
-      if (error instanceof TokError && error.code !== 'model_not_found') return [estimateTarget(model)]
+      if (error instanceof TokError && error.code === 'endpoint_unsupported') return [estimateTarget(model)]
       throw error
     }
+  }
+
+  /**
+   * The request with a warning beside its newest tool result, where the agent goes round in a circle.
+   * @throws TokError `tool_loop` once it was warned in vain
+   */
+  #guarded(asked: Asked): Asked {
+    const { loopGuard } = this.#options
+    const { dialect } = ENDPOINTS[this.#endpoint]
+    if (!loopGuard.isOn || !mayLoop(dialect, asked.body)) return asked
+    const value = parseObject(Buffer.from(asked.body).toString('utf8'))
+    if (value === undefined) return asked
+    const { count, body } = guardLoops(dialect, value, loopGuard)
+    this.#loopCount = count
+    if (body === value) return asked
+    const bytes = Buffer.from(JSON.stringify(body))
+    return { ...asked, body: bytes, modelSpan: skimRequest(bytes).modelSpan }
+  }
+
+  /** The client's stream begins though nobody answers yet: many clients and proxies give up on silence. */
+  #keepAlive(): void {
+    if (this.#isOver || this.#httpStatus !== undefined || this.#writer.begun) return
+    this.#isKeptAlive = true
+    this.#isEventStream = true
+    const headers = this.#answerHeaders({ 'content-type': 'text/event-stream; charset=utf-8' })
+    this.#writer.head({ status: 200, headers }, true)
+    this.#writer.data(KEEP_ALIVE_EVENTS[this.#vendor])
   }
 
   #askNext(): void {
@@ -269,9 +322,21 @@ class Inference {
       body: target.model === asked.model ? asked.body : replaceModel(asked.body, asked.modelSpan, target.model),
     }
     this.#exchange = undefined
-    const exchange = target.source.send(request, this.#sinkOf(attempt))
+    const adapted = this.#adapt(target, request, this.#sinkOf(attempt))
+    const exchange = target.source.send(adapted.request, adapted.sink)
     if (this.#isCurrent(attempt)) this.#exchange = exchange
     else exchange.abort(new TokError('call_aborted'))
+  }
+
+  /** The request as the target takes it. A purchase adapts it itself, for each seller. */
+  #adapt(target: RouteTarget, request: ModelRequest, sink: AnswerSink): AdaptedRequest {
+    if (target.kind === 'network') return { request, sink }
+    const { translation, clock, metrics } = this.#dependencies
+    return adaptRequest(request, target, sink, {
+      ...translation,
+      nowS: () => Math.floor(clock.nowMs() / 1_000),
+      onDropped: (fields) => metrics.countDropped(this.#endpoint, fields),
+    })
   }
 
   /** False for an answer nobody waits for any more: its target was given up, or the inference is over. */
@@ -286,6 +351,7 @@ class Inference {
       },
       onData: (bytes) => {
         if (!this.#isCurrent(attempt)) return true
+        if (this.#errorBody !== undefined) return this.#collectError(this.#errorBody, bytes)
         this.#firstByteAtMs ??= this.#dependencies.clock.monotonicMs()
         this.#meter?.push(bytes)
         return this.#writer.data(bytes)
@@ -302,7 +368,7 @@ class Inference {
   }
 
   #mayAskNext(): boolean {
-    return !this.#writer.begun && this.#attempts < this.#targets.length
+    return (!this.#writer.begun || this.#isKeptAlive) && this.#attempts < this.#targets.length
   }
 
   #giveUp(error: TokError): void {
@@ -311,8 +377,12 @@ class Inference {
     const exchange = this.#exchange
     this.#meter = undefined
     this.#firstByteAtMs = undefined
-    this.#writer.withdraw()
-    this.#askNext()
+    if (!this.#isKeptAlive) this.#writer.withdraw()
+    try {
+      this.#askNext()
+    } catch (thrown) {
+      this.fail(toTokError(thrown))
+    }
     exchange?.abort(error)
   }
 
@@ -324,11 +394,21 @@ class Inference {
     }
     this.#httpStatus = status
     const isReadable = headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity'
+    if (status >= 400 && isReadable) {
+      this.#errorBody = { head, parts: [], bytes: 0 }
+      return
+    }
+    if (this.#isKeptAlive && !(isReadable && isEventStream(head))) {
+      const reason = 'it was asked for a stream and answers otherwise'
+      this.fail(new TokError('provider_broken', { provider: this.#target?.name, reason }))
+      return
+    }
     this.#isEventStream = isReadable && isEventStream(head)
     if (isReadable && this.#endpoint !== 'count_tokens') {
       this.#meter = createAnswerMeter(this.#endpoint, this.#isEventStream)
     }
-    this.#writer.head({ status, headers: this.#answerHeaders(headers) }, this.#isEventStream)
+    if (this.#isKeptAlive) this.#isKeptAlive = false
+    else this.#writer.head({ status, headers: this.#answerHeaders(headers) }, this.#isEventStream)
   }
 
   /** A client error is the answer. A provider that cannot count tokens leaves that to the estimate. */
@@ -341,7 +421,8 @@ class Inference {
     this.#meter?.end()
     const provider = this.#target?.name
     if (this.#httpStatus !== undefined && this.#httpStatus >= 400) {
-      this.#writer.end()
+      if (this.#errorBody === undefined) this.#writer.end()
+      else this.#giveError(this.#errorBody)
       this.#finish('failed', new TokError('provider_failed', { provider, status: this.#httpStatus }))
     } else if (this.#isEventStream && this.#meter?.finish === undefined && this.#meter?.overflowed !== true) {
       // HTTP ended well and the answer did not: passed on as it is, a client would take half an answer for all of it.
@@ -356,6 +437,29 @@ class Inference {
     }
   }
 
+  #collectError(error: ErrorBody, bytes: Uint8Array): boolean {
+    if (error.bytes < ERROR_BYTES_MAX) error.parts.push(bytes)
+    error.bytes += bytes.length
+    return true
+  }
+
+  /** A provider's error as it is, if it has the shape that clients of this dialect read; otherwise in that shape. */
+  #giveError({ head: { status, headers }, parts }: ErrorBody): void {
+    const { dialect } = ENDPOINTS[this.#endpoint]
+    const body = Buffer.concat(parts)
+    const readError = () => readProviderError(status, body.toString('utf8'))
+    if (this.#isKeptAlive) {
+      this.#writer.breakOff(providerErrorEvent(dialect, readError(), this.#requestId))
+      return
+    }
+    const isNative = !needsReEnvelope(dialect, body)
+    const written = isNative ? body : Buffer.from(writeProviderError(dialect, readError(), this.#requestId).body)
+    const own = this.#answerHeaders(isNative ? headers : { ...headers, 'content-type': 'application/json' })
+    this.#writer.head({ status, headers: own }, false)
+    this.#writer.data(written)
+    this.#writer.end()
+  }
+
   #onClientGone(): void {
     if (this.#isOver) return
     const error = new TokError('client_left')
@@ -365,8 +469,7 @@ class Inference {
   }
 
   #answerHeaders(headers: AnswerHead['headers']): Record<string, string> {
-    const travelling = this.#target?.kind === 'network' ? headersOfPurchase(headers) : headers
-    const own: Record<string, string> = { ...this.#targetHeaders(), ...travelling, 'x-request-id': this.#requestId }
+    const own: Record<string, string> = { ...this.#targetHeaders(), ...headers, 'x-request-id': this.#requestId }
     const providerId = headers['x-request-id']
     if (providerId !== undefined) own['x-tok-provider-request-id'] = providerId
     if (this.#vendor === 'anthropic') own['request-id'] ??= this.#requestId
@@ -377,15 +480,20 @@ class Inference {
   /** A network target names the seller, and what it knows of the price, by `x-tok-` headers of its own. */
   #targetHeaders(): Record<string, string> {
     const target = this.#target
-    return target === undefined
-      ? {}
-      : { 'x-tok-target': headerText(target.name), 'x-tok-model': headerText(target.model) }
+    const headers: Record<string, string> = {}
+    if (target !== undefined) {
+      headers['x-tok-target'] = headerText(target.name)
+      headers['x-tok-model'] = headerText(target.model)
+    }
+    if (this.#loopCount > 1) headers['x-tok-loop-count'] = String(this.#loopCount)
+    return headers
   }
 
   /** The one end of every inference. */
   #finish(status: InferenceRecord['status'], error: TokError | undefined): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#cancelThinking()
     this.#writer.dispose()
     const { clock, logger, recordInference } = this.#dependencies
     const target = this.#target
@@ -421,17 +529,11 @@ class Inference {
   }
 }
 
-/** A seller is a stranger: of its headers only those that a buyer may see, and what the purchase itself adds. */
-function headersOfPurchase(headers: AnswerHead['headers']): Record<string, string> {
-  const added = PURCHASE_HEADERS.flatMap((name) =>
-    headers[name] === undefined ? [] : [[name, headers[name]] as const],
-  )
-  return { ...answerHeadersForBuyer(headers), ...Object.fromEntries(added) }
-}
-
 /** What is left when no provider counts: the estimate. */
 function estimateTarget(model: string): RouteTarget {
-  return { source: estimateSource, name: estimateSource.name, kind: 'local', model, reason: 'no provider counts' }
+  const { name } = estimateSource
+  const dialect = 'anthropic-messages'
+  return { source: estimateSource, name, kind: 'local', model, dialect, isVendor: false, reason: 'no provider counts' }
 }
 
 /** A header's value may only hold printable ASCII here; other names go percent-encoded. */

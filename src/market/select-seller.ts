@@ -2,13 +2,15 @@
  * Which seller to buy from. Pure: offers, needs and what was seen of the sellers in; a ranking with reasons out.
  */
 import { formatAmount } from '../base/amount.ts'
+import { TokError } from '../base/errors.ts'
 import type { Offer } from '../wire/advert.ts'
 import { affordableOutputTokens, maximumPrice } from '../wire/pricing.ts'
 import type { ListedOffer } from './offer-book.ts'
 import type { SellerRecord } from './reputation.ts'
 
-/** What the request needs. */
+/** What the request needs, in one dialect. */
 export interface Need {
+  /** What the seller would be asked in. */
   readonly dialect: Offer['dialects'][number]
   /** The buyer's estimate. */
   readonly inputTokensEstimate: number
@@ -25,6 +27,7 @@ export interface Room {
 }
 
 export interface Candidate extends ListedOffer {
+  readonly need: Need
   /** From 0 to 1. */
   readonly score: number
   /** The maximum the order will state: what was wanted, or what the room pays for. */
@@ -40,6 +43,8 @@ export interface PassedOver {
   readonly reason: string
   /** True if it is this node's own spending limit that keeps the seller out. */
   readonly isSpendLimit?: boolean
+  /** Set if the request cannot be asked of it at all. */
+  readonly error?: TokError
 }
 
 /** With less output than this paid for, an answer is not worth starting, unless less was wanted. */
@@ -55,16 +60,22 @@ const WEIGHTS = { price: 0.5, reliability: 0.35, speed: 0.15 } as const
 /**
  * Ranks the offers that can take the request, best first: price against the cheapest, reliability and time to the first part as
  * this node saw them itself. Equal scores rank by peer ID, so that the same facts always give the same order.
+ * @param needFor what the request needs in the dialect this offer is asked in, or why it cannot be
  */
 export function selectSellers(
   offers: readonly ListedOffer[],
-  need: Need,
+  needFor: (offer: Offer) => Need | TokError,
   roomWith: (offer: ListedOffer) => Room,
   recordOf: (peer: string) => SellerRecord,
 ): { readonly candidates: readonly Candidate[]; readonly passedOver: readonly PassedOver[] } {
   const passedOver: PassedOver[] = []
-  const fitting: (ListedOffer & { outputTokensMax: number; amountMax: bigint; typicalPrice: bigint })[] = []
+  const fitting: (Omit<Candidate, 'score' | 'reason'> & { typicalPrice: bigint })[] = []
   for (const listed of offers) {
+    const need = needFor(listed.offer)
+    if (need instanceof TokError) {
+      passedOver.push({ peer: listed.peer, reason: need.message, error: need })
+      continue
+    }
     const room = roomWith(listed)
     const obstacle = obstacleOf(listed, need, recordOf(listed.peer)) ?? moneyObstacle(listed, need, room)
     if (obstacle !== undefined) {
@@ -73,7 +84,7 @@ export function selectSellers(
     }
     const outputTokensMax = outputRoom(listed, need, budgetOf(room))
     const amountMax = maximumPrice(need.inputTokensMax, outputTokensMax, listed.offer.prices)
-    fitting.push({ ...listed, outputTokensMax, amountMax, typicalPrice: typicalPriceOf(listed, need) })
+    fitting.push({ ...listed, need, outputTokensMax, amountMax, typicalPrice: typicalPriceOf(listed, need) })
   }
   const cheapest = fitting.reduce<bigint | undefined>(
     (least, { typicalPrice }) => (least === undefined || typicalPrice < least ? typicalPrice : least),
@@ -104,9 +115,6 @@ function budgetOf({ credit, spend }: Room): bigint {
 }
 
 function obstacleOf({ offer }: ListedOffer, need: Need, record: SellerRecord): { reason: string } | undefined {
-  if (!offer.dialects.includes(need.dialect)) {
-    return { reason: `serves ${offer.dialects.join(', ')}, not ${need.dialect}` }
-  }
   const { contextTokens } = offer
   if (contextTokens !== undefined && need.inputTokensEstimate > contextTokens) {
     return { reason: `its context is ${contextTokens} tokens, the request has about ${need.inputTokensEstimate}` }

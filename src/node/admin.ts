@@ -5,7 +5,6 @@ import { TokError } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Config } from '../config/config.ts'
 import type { PriceRule } from '../config/kinds.ts'
-import { ENDPOINTS } from '../dialects/dialect.ts'
 import type { AdminApi, ModelTargetView, ModelView, SellingView } from '../gateway/admin-api.ts'
 import { exportLedger } from '../ledger/export.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -110,9 +109,8 @@ export function createAdmin(dependencies: AdminDependencies): AdminApi {
         ...(roundTripMs === undefined ? {} : { roundTripMs }),
       })),
     async explain(model, endpoint) {
-      const { dialect } = ENDPOINTS[endpoint]
-      const decision = router.explain({ endpoint, dialect, model })
-      const ranking = market()?.buyer?.rank(decision.model, dialect, EXPLAINED_INPUT_TOKENS)
+      const decision = router.explain({ endpoint, model })
+      const ranking = market()?.buyer?.rank(decision.model, endpoint, EXPLAINED_INPUT_TOKENS)
       const targets = decision.targets.flatMap(({ name, kind, reason }) =>
         kind === 'network' && ranking !== undefined
           ? ranking.candidates.map((each) => ({ name: each.peer, kind, reason: each.reason }))

@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import type { RandomBytes } from '../base/bytes.ts'
 import { sleep, type Clock } from '../base/clock.ts'
 import { TokError } from '../base/errors.ts'
-import { createBuyer, type Buyer } from '../buyer/purchase.ts'
+import { createBuyer, type Buyer, type BuyerDependencies } from '../buyer/purchase.ts'
 import { createSettler, type Settler } from '../buyer/settle.ts'
 import { createOfferTracker, type OfferTracker } from '../buyer/track-offers.ts'
 import type { Config } from '../config/config.ts'
@@ -30,6 +30,7 @@ export interface MarketDependencies {
   readonly clock: Clock
   readonly random: RandomBytes
   readonly logger: Logger
+  readonly translation: BuyerDependencies['translation']
   readonly offersNow: () => readonly Offer[]
   readonly supplyOf: (model: string) => Supply | undefined
 }
@@ -57,7 +58,7 @@ const LAST_SETTLEMENT_MS = 2_000
 
 /** @throws TokError `config_invalid`, `port_in_use` from the host */
 export async function startMarket(dependencies: MarketDependencies, config: Config, agent: string): Promise<Market> {
-  const { ledger, seed, clock, random, logger } = dependencies
+  const { ledger, seed, clock, random, logger, translation } = dependencies
   const sells = config.role === 'seller' || config.role === 'both'
   const buys = config.role === 'buyer' || config.role === 'both'
   const offers = createOfferBook({ clock }, { network: ledger.network, asset: ledger.asset, ownPeer: ledger.key.peer })
@@ -128,8 +129,9 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
   const buyer =
     settler &&
     createBuyer(
-      { ledger, network, offers, tracker, settler, reputation, clock, random, logger },
+      { ledger, network, offers, tracker, settler, reputation, clock, random, logger, translation },
       {
+        workMode: config.routing.workMode,
         spendLimit: config.buying.spendMaxMicros,
         outputTokensDefault: config.buying.orderOutputTokensDefault,
       },

@@ -3,7 +3,7 @@
  *
  * The facade listens first and serves local providers; the network is joined after that.
  */
-import { randomBytes } from 'node:crypto'
+import { hkdfSync, randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { systemRandomBytes } from '../base/bytes.ts'
 import { systemClock, type Clock } from '../base/clock.ts'
@@ -11,8 +11,10 @@ import { reasonOf, TokError, toTokError } from '../base/errors.ts'
 import { formatAmount } from '../base/amount.ts'
 import type { Config } from '../config/config.ts'
 import type { PriceRule } from '../config/kinds.ts'
+import { createOpaqueSeal } from '../dialects/conversation/opaque-state.ts'
 import type { AnswerSource } from '../dialects/exchange.ts'
 import { createGateway, DEFAULT_GATEWAY_OPTIONS } from '../gateway/gateway.ts'
+import { createMetrics } from '../gateway/metrics.ts'
 import { openLedger, type Ledger } from '../ledger/ledger.ts'
 import { openLevelStore } from '../ledger/store.ts'
 import { createProviders, type Providers } from '../providers/create-providers.ts'
@@ -41,6 +43,8 @@ export interface RunningNode {
   readonly whenStopped: Promise<void>
 }
 
+/** What the key that seals providers' state is derived for: it stays the same as long as the node key does. */
+const SEAL_PURPOSE = 'tok-node opaque state'
 /** How long a request for the network waits for the host to start, in ms. */
 const MARKET_START_MS = 10_000
 
@@ -87,8 +91,11 @@ export async function createNode({
       {
         routes: parseRoutes(config.routing.routes, targetNames(providers)),
         aliases: parseAliases(config.routing.modelAliases),
+        workMode: config.routing.workMode,
       },
     )
+    const metrics = createMetrics()
+    const seal = createOpaqueSeal(new Uint8Array(hkdfSync('sha256', seed, '', SEAL_PURPOSE, 32)))
     const stopAsked = Promise.withResolvers<void>()
     const startedAtMs = clock.nowMs()
     const adminToken = randomBytes(32).toString('base64url')
@@ -120,7 +127,16 @@ export async function createNode({
       })
     }
     const gateway = await createGateway(
-      { router, recordInference, admin, adminToken, logger, clock },
+      {
+        router,
+        recordInference,
+        translation: { seal },
+        metrics,
+        admin,
+        adminToken,
+        logger,
+        clock,
+      },
       {
         ...DEFAULT_GATEWAY_OPTIONS,
         host: config.facade.host,
@@ -144,6 +160,7 @@ export async function createNode({
           clock,
           random: systemRandomBytes,
           logger,
+          translation: { seal, onDropped: metrics.countDropped },
           offersNow: () => forSale().map(({ offer }) => offer),
           supplyOf: (model) => forSale().find(({ offer }) => offer.model === model),
         },
@@ -255,21 +272,17 @@ function networkTarget(market: () => Market | undefined, starting: Promise<Marke
   }
   return {
     source,
-    canBuy(model, dialect) {
+    canBuy(model) {
       const offers = market()?.offers.offersOf(model) ?? []
       if (offers.length === 0) {
         const reason = market() === undefined ? 'the network is not joined yet' : 'no offer for it is known'
-        return { isPossible: false, reason }
+        return { isPossible: false, reason, dialects: [] }
       }
-      const fitting = offers.filter(({ offer }) => offer.dialects.includes(dialect))
-      if (fitting.length === 0) {
-        const otherDialects = [...new Set(offers.flatMap(({ offer }) => offer.dialects))]
-        return { isPossible: false, reason: `it is offered in ${otherDialects.join(' and ')} only`, otherDialects }
-      }
-      const outputs = fitting.map(({ offer }) => offer.prices.output)
+      const outputs = offers.map(({ offer }) => offer.prices.output)
       const least = outputs.reduce((one, other) => (other < one ? other : one))
-      const sellers = fitting.length === 1 ? 'one seller offers it' : `${fitting.length} sellers offer it`
-      return { isPossible: true, reason: `${sellers}, from ${formatAmount(least)} per Mtok of output` }
+      const sellers = offers.length === 1 ? 'one seller offers it' : `${offers.length} sellers offer it`
+      const dialects = [...new Set(offers.flatMap(({ offer }) => offer.dialects))]
+      return { isPossible: true, reason: `${sellers}, from ${formatAmount(least)} per Mtok of output`, dialects }
     },
   }
 }

@@ -3,8 +3,9 @@
  * it. `tok-node explain` shows exactly what a request would get, because both ask the same function.
  */
 import { TokError } from '../base/errors.ts'
-import type { Dialect, Endpoint } from '../dialects/dialect.ts'
+import { ENDPOINTS, type Dialect, type Endpoint } from '../dialects/dialect.ts'
 import type { AnswerSource } from '../dialects/exchange.ts'
+import { chooseDialect, type WorkMode } from '../dialects/work-mode.ts'
 import type { Provider } from '../providers/provider.ts'
 import { findRule, LOCAL, NETWORK, type Alias, type Route } from './routes.ts'
 
@@ -13,14 +14,14 @@ export interface BuyingPossibility {
   readonly isPossible: boolean
   /** One clause: "3 sellers offer it, from 0.10 per Mtok", "no offer for it is known". */
   readonly reason: string
-  /** Where it is not possible only because the offers are for other dialects: those. */
-  readonly otherDialects?: readonly Dialect[] | undefined
+  /** What the offers of the model are served in; empty without offers. */
+  readonly dialects: readonly Dialect[]
 }
 
 /** The network as a target. */
 export interface NetworkTarget {
   readonly source: AnswerSource
-  canBuy(model: string, dialect: Dialect): BuyingPossibility
+  canBuy(model: string): BuyingPossibility
 }
 
 /** What the router looks at. `buy` is absent on a node that does not buy. */
@@ -33,12 +34,12 @@ export interface RouterDependencies {
 export interface RouterOptions {
   readonly routes: readonly Route[]
   readonly aliases: readonly Alias[]
+  readonly workMode: WorkMode
 }
 
 /** What of a request decides its way. */
 export interface RouteQuestion {
   readonly endpoint: Endpoint
-  readonly dialect: Dialect
   readonly model: string
 }
 
@@ -49,6 +50,10 @@ export interface RouteTarget {
   readonly kind: 'local' | 'network'
   /** The name to ask for there: as the provider writes it. */
   readonly model: string
+  /** What to ask in: the endpoint's own dialect, or the one to translate into. The network translates for each seller. */
+  readonly dialect: Dialect
+  /** True for a vendor at its own API. */
+  readonly isVendor: boolean
   readonly reason: string
 }
 
@@ -56,8 +61,8 @@ export interface RouteTarget {
 export interface RefusedTarget {
   readonly name: string
   readonly reason: string
-  /** Set if it has the model, and only speaks these dialects. */
-  readonly otherDialects?: readonly Dialect[] | undefined
+  /** Set if it has the model and cannot be asked: what to tell the client if nobody else can. */
+  readonly error?: TokError | undefined
 }
 
 /** The way of a request. */
@@ -77,8 +82,8 @@ export interface Router {
   explain(question: RouteQuestion): RouteDecision
   /**
    * The decision, with one target at least.
-   * @throws TokError `translation_unavailable` if the model is there in other dialects only; `buying_disabled`
-   *   if its route needs the network and this node does not buy; otherwise `model_not_found`.
+   * @throws TokError `work_mode_mismatch` or `endpoint_unsupported` if the model is there and cannot be asked in this way;
+   *   `buying_disabled` if its route needs the network and this node does not buy; otherwise `model_not_found`.
    */
   route(question: RouteQuestion): RouteDecision
 }
@@ -92,11 +97,12 @@ const HOSTED_FAMILIES: ReadonlyMap<string, RegExp> = new Map([
 const NOT_BUYING = 'this node does not buy'
 
 /** Makes a router over the providers as they are when it is asked. */
-export function createRouter({ providers, buy }: RouterDependencies, { routes, aliases }: RouterOptions): Router {
+export function createRouter({ providers, buy }: RouterDependencies, options: RouterOptions): Router {
+  const { routes, aliases, workMode } = options
   const explain = (question: RouteQuestion): RouteDecision => {
     const model = findRule(aliases, question.model)?.result ?? question.model
     const route = findRule(routes, model)
-    const search: Search = { question, model, buy, providers: providers.list() }
+    const search: Search = { question, model, buy, providers: providers.list(), workMode }
     const found = route === undefined ? searchEverywhere(search) : searchRoute(search, route)
     return {
       model,
@@ -109,7 +115,7 @@ export function createRouter({ providers, buy }: RouterDependencies, { routes, a
     explain,
     route(question) {
       const decision = explain(question)
-      if (decision.targets.length === 0) throw failureOf(decision, question)
+      if (decision.targets.length === 0) throw failureOf(decision)
       return decision
     },
   }
@@ -120,6 +126,7 @@ interface Search {
   readonly model: string
   readonly buy: NetworkTarget | undefined
   readonly providers: readonly Provider[]
+  readonly workMode: WorkMode
 }
 
 type Place = RouteTarget | RefusedTarget
@@ -136,7 +143,11 @@ function searchEverywhere(search: Search): readonly Place[] {
     return reason === undefined ? refuse(provider, reasonToLack(provider)) : offer(search, provider, reason)
   }
   const ready = providers.filter((provider) => provider.missingKey === undefined)
-  const places = [...ready.map(seek), considerNetwork(search)]
+  const isNative = (place: Place): boolean =>
+    isTarget(place) && place.dialect === ENDPOINTS[search.question.endpoint].dialect
+  const found = ready.map(seek)
+  // Who is asked as the client wrote it can misunderstand nothing.
+  const places = [...found.filter(isNative), ...found.filter((place) => !isNative(place)), considerNetwork(search)]
   // One that lacks its key can only say so, which helps where nothing else can answer.
   const isAnswerable = places.some(isTarget)
   const keyless = providers.filter((provider) => provider.missingKey !== undefined)
@@ -176,18 +187,26 @@ function isLocal(provider: Provider): boolean {
   return provider.kind === 'engine' || provider.kind === 'server'
 }
 
-function offer({ question, model }: Search, provider: Provider, reason: string): Place {
-  const { name, dialects } = provider
-  if (!dialects.includes(question.dialect)) {
-    return { name, reason: `it speaks ${dialects.join(' and ')} only`, otherDialects: dialects }
-  }
+function offer({ question, model, workMode }: Search, provider: Provider, reason: string): Place {
+  const { name, dialects, kind } = provider
+  const { endpoint } = question
+  const isVendor = kind === 'hosted'
+  const way = { endpoint, model: question.model, dialects, isVendor }
+  // The built-in model speaks every dialect, and stands in for any provider.
+  const dialect = chooseDialect(way, kind === 'loopback' ? 'auto' : workMode)
+  if (dialect instanceof TokError) return { name, reason: dialect.message, error: dialect }
   const health = provider.health()
+  const words = [reason]
+  if (dialect !== ENDPOINTS[endpoint].dialect) words.push(`translated, it speaks ${dialects.join(' and ')}`)
+  if (health.state === 'down') words.push(`last seen down: ${health.reason}`)
   return {
     source: provider,
     name,
     kind: 'local',
     model: provider.lists(model)?.id ?? model,
-    reason: health.state === 'down' ? `${reason}; last seen down: ${health.reason}` : reason,
+    dialect,
+    isVendor,
+    reason: words.join('; '),
   }
 }
 
@@ -208,22 +227,39 @@ function reasonToLack(provider: Provider): string {
 }
 
 /** A route that names the network gets it without an offer in sight: one may be found while buying. */
-function considerNetwork({ question, model, buy }: Search, route?: string): Place {
+function considerNetwork({ question, model, buy, workMode }: Search, route?: string): Place {
   const name = NETWORK
+  const { endpoint } = question
   if (buy === undefined) return { name, reason: NOT_BUYING }
-  if (question.endpoint === 'count_tokens') return { name, reason: 'counting tokens is not worth an order' }
-  const { isPossible, reason, otherDialects } = buy.canBuy(model, question.dialect)
-  if (!isPossible && (route === undefined || otherDialects !== undefined)) return { name, reason, otherDialects }
+  const { isPossible, reason, dialects } = buy.canBuy(model)
+  if (endpoint === 'count_tokens') {
+    const error = isPossible ? new TokError('endpoint_unsupported', { target: NETWORK, endpoint }) : undefined
+    return { name, reason: 'counting tokens is not worth an order', error }
+  }
+  if (!isPossible && route === undefined) return { name, reason }
+  const error = dialects.length === 0 ? undefined : obstacleAt(dialects, question, workMode)
+  if (error !== undefined) return { name, reason: error.message, error }
   const because = route === undefined ? reason : `${route}; ${reason}`
-  return { source: buy.source, name, kind: 'network', model, reason: because }
+  const { dialect } = ENDPOINTS[endpoint]
+  return { source: buy.source, name, kind: 'network', model, dialect, isVendor: false, reason: because }
 }
 
-function failureOf({ model, route, refused }: RouteDecision, { dialect }: RouteQuestion): TokError {
-  const others = refused.flatMap((place) => place.otherDialects ?? [])
-  if (others.length > 0) {
-    const providerDialect = [...new Set(others)].join(' and ')
-    return new TokError('translation_unavailable', { model, providerDialect, dialect })
-  }
+/** Undefined if one of the dialects offered can be asked in. */
+function obstacleAt(
+  dialects: readonly Dialect[],
+  { endpoint, model }: RouteQuestion,
+  workMode: WorkMode,
+): TokError | undefined {
+  const ways = dialects.map((dialect) =>
+    chooseDialect({ endpoint, model, dialects: [dialect], isVendor: false }, workMode),
+  )
+  const errors = ways.filter((way) => way instanceof TokError)
+  return errors.length === ways.length ? errors[0] : undefined
+}
+
+function failureOf({ model, route, refused }: RouteDecision): TokError {
+  const error = refused.find((place) => place.error !== undefined)?.error
+  if (error !== undefined) return error
   const network = refused.find((place) => place.name === NETWORK)
   if (route !== undefined && network?.reason === NOT_BUYING) return new TokError('buying_disabled', { model })
   const detail =

@@ -5,9 +5,12 @@
 import pino from 'pino'
 import { systemClock } from '../../src/base/clock.ts'
 import { DIALECTS, type Dialect } from '../../src/dialects/dialect.ts'
+import { createOpaqueSeal } from '../../src/dialects/conversation/opaque-state.ts'
 import type { AnswerSource } from '../../src/dialects/exchange.ts'
+import type { WorkMode } from '../../src/dialects/work-mode.ts'
 import type { AdminApi, ModelView } from '../../src/gateway/admin-api.ts'
 import { createGateway, DEFAULT_GATEWAY_OPTIONS, type GatewayOptions } from '../../src/gateway/gateway.ts'
+import { createMetrics } from '../../src/gateway/metrics.ts'
 import { createProviders, type ProvidersOptions } from '../../src/providers/create-providers.ts'
 import { createRouter, type NetworkTarget } from '../../src/routing/router.ts'
 import { parseAliases, parseRoutes } from '../../src/routing/routes.ts'
@@ -27,6 +30,7 @@ export interface FacadeOptions {
   /** As in TOKLIGENCE_ROUTES; every model to every server in turn unless given. */
   readonly routes?: string
   readonly aliases?: string
+  readonly workMode?: WorkMode
   /** A source that stands for the network. */
   readonly network?: AnswerSource
   readonly providers?: Pick<ProvidersOptions, 'openai' | 'anthropic' | 'timeouts'>
@@ -64,7 +68,7 @@ export async function startFacade(options: FacadeOptions = {}): Promise<TestFaca
   const routes = options.routes ?? (names.length === 0 ? '' : `*=>${names.join('|')}`)
   const buy: NetworkTarget | undefined = options.network && {
     source: options.network,
-    canBuy: () => ({ isPossible: true, reason: 'the test sells it' }),
+    canBuy: () => ({ isPossible: true, reason: 'the test sells it', dialects: DIALECTS }),
   }
   const router = createRouter(
     { providers, buy },
@@ -74,6 +78,7 @@ export async function startFacade(options: FacadeOptions = {}): Promise<TestFaca
         [...providers.list()].map(({ name }) => name),
       ),
       aliases: parseAliases(options.aliases ?? ''),
+      workMode: options.workMode ?? 'auto',
     },
   )
   const records: InferenceRecord[] = []
@@ -83,6 +88,8 @@ export async function startFacade(options: FacadeOptions = {}): Promise<TestFaca
     {
       router,
       recordInference: (record) => records.push(record),
+      translation: { seal: createOpaqueSeal(Buffer.from('secret of the test')) },
+      metrics: createMetrics(),
       admin: { ...unscripted, models: () => Promise.resolve(listLocalModels(providers.list())), ...options.admin },
       adminToken,
       logger: pino({ level: 'trace' }, { write: (line: string) => logLines.push(line) }),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ListedOffer } from '../../../src/market/offer-book.ts'
 import type { SellerRecord } from '../../../src/market/reputation.ts'
+import { TokError } from '../../../src/base/errors.ts'
 import { selectSellers, type Need, type Room } from '../../../src/market/select-seller.ts'
 import type { Advert, Offer } from '../../../src/wire/advert.ts'
 import type { Signed } from '../../../src/wire/envelope.ts'
@@ -64,12 +65,13 @@ function select(sellers: readonly Seller[], room: Room = RICH, need: Need = NEED
   const records = new Map(sellers.map(({ peer, record }) => [peer, { ...UNKNOWN, ...record }]))
   return selectSellers(
     sellers.map(listed),
-    need,
+    ({ dialects }) => (dialects.includes(need.dialect) ? need : OTHER_DIALECT),
     () => room,
     (peer) => records.get(peer) ?? UNKNOWN,
   )
 }
 
+const OTHER_DIALECT = new TokError('work_mode_mismatch', { reason: 'it speaks another dialect', other: 'translation' })
 const GOOD = { succeeded: 20, firstPartMs: 300 }
 const BAD = { succeeded: 2, failed: 10, firstPartMs: 300 }
 
@@ -114,7 +116,7 @@ describe('a seller is passed over', () => {
       'that does not speak the dialect',
       seller('A', 1, 2, {}, { dialects: ['anthropic-messages'] }),
       RICH,
-      'serves anthropic-messages, not openai-chat',
+      'it speaks another dialect',
     ],
     [
       'whose context is too short',

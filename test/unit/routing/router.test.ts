@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { TokError } from '../../../src/base/errors.ts'
-import { ENDPOINTS, type Dialect, type Endpoint } from '../../../src/dialects/dialect.ts'
+import type { Dialect, Endpoint } from '../../../src/dialects/dialect.ts'
 import { indexModels, type Provider } from '../../../src/providers/provider.ts'
 import { createRouter, type NetworkTarget, type RouteDecision, type Router } from '../../../src/routing/router.ts'
 import { parseAliases, parseRoutes } from '../../../src/routing/routes.ts'
+import type { WorkMode } from '../../../src/dialects/work-mode.ts'
 
 interface Sketch {
   readonly kind?: Provider['kind']
@@ -53,26 +54,30 @@ const ALL = [OLLAMA, NAMED, UNLISTED, OPENAI, ANTHROPIC, LOOPBACK]
 
 const NETWORK: NetworkTarget = {
   source: { name: 'network', send: () => ({ resume: () => undefined, abort: () => undefined }) },
-  canBuy(model, dialect) {
-    if (model !== 'sold' && !model.startsWith('claude'))
-      return { isPossible: false, reason: 'no offer for it is known' }
-    if (dialect === 'openai-responses') {
-      return { isPossible: false, reason: 'offered in other dialects', otherDialects: ['openai-chat'] }
+  canBuy(model) {
+    if (model !== 'sold' && !model.startsWith('claude')) {
+      return { isPossible: false, reason: 'no offer for it is known', dialects: [] }
     }
-    return { isPossible: true, reason: '2 sellers offer it' }
+    return { isPossible: true, reason: '2 sellers offer it', dialects: ['openai-chat', 'anthropic-messages'] }
   },
 }
 
-function routerOf({ routes = '', aliases = '', buys = true, providers = ALL } = {}): Router {
+function routerOf({
+  routes = '',
+  aliases = '',
+  buys = true,
+  providers = ALL,
+  workMode = 'auto' as WorkMode,
+} = {}): Router {
   const names = ALL.map((provider) => provider.name)
   return createRouter(
     { providers: { list: () => providers }, buy: buys ? NETWORK : undefined },
-    { routes: parseRoutes(routes, names), aliases: parseAliases(aliases) },
+    { routes: parseRoutes(routes, names), aliases: parseAliases(aliases), workMode },
   )
 }
 
 function ask(router: Router, model: string, endpoint: Endpoint = 'chat'): RouteDecision {
-  return router.route({ endpoint, dialect: ENDPOINTS[endpoint].dialect, model })
+  return router.route({ endpoint, model })
 }
 
 function failure(action: () => unknown): TokError {
@@ -134,19 +139,20 @@ describe('without a route', () => {
     expect(failure(() => ask(routerOf({ buys: false }), 'nonsense')).message).toContain('does not buy')
   })
 
-  it('a model that is there in another dialect only needs translation', () => {
-    expect(failure(() => ask(routerOf(), 'llama3', 'messages'))).toMatchObject({
-      code: 'translation_unavailable',
-      details: { model: 'llama3', providerDialect: 'openai-chat', dialect: 'anthropic-messages' },
-    })
-    expect(failure(() => ask(routerOf(), 'sold', 'responses')).code).toBe('translation_unavailable')
+  it('a model that is there in another dialect only is asked in that one', () => {
+    const decision = ask(routerOf(), 'llama3', 'messages')
+    expect(decision.targets).toMatchObject([{ name: 'ollama', dialect: 'openai-chat' }])
+    expect(reasonFor(decision, 'ollama')).toContain('translated, it speaks openai-chat')
+    expect(ask(routerOf(), 'gpt-5', 'messages').targets).toMatchObject([
+      { name: 'openai', dialect: 'openai-responses' },
+    ])
+    expect(names(ask(routerOf(), 'sold', 'responses'))).toEqual(['network'])
   })
 
-  it('one that speaks the dialect is asked in place of one that does not', () => {
+  it('one that speaks the dialect is asked before one that does not', () => {
     const providers = [OLLAMA, sketch('rack', { kind: 'server', dialects: ['anthropic-messages'], models: ['llama3'] })]
     const decision = ask(routerOf({ providers }), 'llama3', 'messages')
-    expect(names(decision)).toEqual(['rack'])
-    expect(reasonFor(decision, 'ollama')).toBe('it speaks openai-chat only')
+    expect(names(decision)).toEqual(['rack', 'ollama'])
   })
 
   it('one that was down is still asked, and the reason says so', () => {
@@ -155,8 +161,9 @@ describe('without a route', () => {
   })
 
   it('no order is placed for counting tokens', () => {
-    const question = { endpoint: 'count_tokens', dialect: 'anthropic-messages', model: 'sold' } as const
-    expect(routerOf().explain(question).targets).toEqual([])
+    expect(routerOf().explain({ endpoint: 'count_tokens', model: 'sold' }).targets).toEqual([])
+    expect(failure(() => ask(routerOf(), 'sold', 'count_tokens')).code).toBe('endpoint_unsupported')
+    expect(failure(() => ask(routerOf(), 'nonsense', 'count_tokens')).code).toBe('model_not_found')
   })
 })
 
@@ -196,5 +203,59 @@ describe('with a route', () => {
   it('an alias is applied before it', () => {
     const decision = ask(routerOf({ aliases: 'fast=>qwen3:4b', routes: 'qwen*=>rack' }), 'FAST')
     expect(decision).toMatchObject({ model: 'qwen3:4b', targets: [{ name: 'rack', model: 'qwen3:4b' }] })
+  })
+})
+
+describe('work modes', () => {
+  const passthrough = (endpoint: string, expected: string, model: string, actual: string): string =>
+    `work_mode=passthrough does not support translation (endpoint=${endpoint} expects ${expected} provider, ` +
+    `but model=${model} routes to ${actual} provider)`
+  const translation = (endpoint: string, model: string, vendor: string): string =>
+    `work_mode=translation does not support passthrough (endpoint=${endpoint} and model=${model} both use ${vendor} provider)`
+  const CLAUDE = sketch('anthropic', { kind: 'hosted', dialects: ['anthropic-messages'], models: ['claude-y'] })
+  const providers = [OLLAMA, OPENAI, CLAUDE, LOOPBACK]
+
+  // mode, endpoint, model: the dialect asked in, or the refusal
+  it.each([
+    ['auto', 'messages', 'claude-y', 'anthropic-messages'],
+    ['auto', 'chat', 'claude-y', 'anthropic-messages'],
+    ['auto', 'messages', 'llama3', 'openai-chat'],
+    ['auto', 'embeddings', 'claude-y', 'whoever has this model does not serve /v1/embeddings'],
+    ['auto', 'count_tokens', 'llama3', 'whoever has this model does not serve /v1/messages/count_tokens'],
+    ['passthrough', 'messages', 'claude-y', 'anthropic-messages'],
+    ['passthrough', 'chat', 'claude-y', passthrough('chat', 'openai', 'claude-y', 'anthropic')],
+    ['passthrough', 'embeddings', 'claude-y', passthrough('embeddings', 'openai', 'claude-y', 'anthropic')],
+    ['passthrough', 'messages', 'gpt-5', passthrough('messages', 'anthropic', 'gpt-5', 'openai')],
+    ['passthrough', 'count_tokens', 'gpt-5', passthrough('count_tokens', 'anthropic', 'gpt-5', 'openai')],
+    ['passthrough', 'responses', 'llama3', passthrough('responses', 'openai-responses', 'llama3', 'openai-chat')],
+    ['translation', 'messages', 'gpt-5', 'openai-responses'],
+    ['translation', 'responses', 'llama3', 'openai-chat'],
+    ['translation', 'chat', 'gpt-5', translation('chat', 'gpt-5', 'openai')],
+    ['translation', 'embeddings', 'gpt-5', translation('embeddings', 'gpt-5', 'openai')],
+    ['translation', 'messages', 'claude-y', translation('messages', 'claude-y', 'anthropic')],
+    ['translation', 'messages', 'loopback', 'anthropic-messages'],
+  ] as const)('%s: %s of %s', (workMode, endpoint, model, expected) => {
+    const router = routerOf({ workMode, providers, buys: false })
+    const { targets, refused } = router.explain({ endpoint, model })
+    expect(targets[0]?.dialect ?? refused.find(({ error }) => error !== undefined)?.reason).toBe(expected)
+  })
+
+  it('the refusal says how to allow it', () => {
+    const error = failure(() => ask(routerOf({ workMode: 'passthrough', providers, buys: false }), 'claude-y', 'chat'))
+    expect(`${error.message}; ${error.next}`).toMatch(
+      /; set work_mode=auto or work_mode=translation to enable translation$/,
+    )
+    expect(error.status).toBe(400)
+  })
+
+  it('the mode judges what aliases and routes resolved to', () => {
+    const router = routerOf({
+      workMode: 'passthrough',
+      providers,
+      aliases: 'mine=>claude-y',
+      routes: 'claude*=>anthropic',
+    })
+    expect(ask(router, 'mine', 'messages').targets).toMatchObject([{ name: 'anthropic', model: 'claude-y' }])
+    expect(failure(() => ask(router, 'mine')).message).toContain('model=mine routes to anthropic provider')
   })
 })
