@@ -68,6 +68,17 @@ const failed: JournalEntry = {
   retries: 0,
 }
 
+const repeated: JournalEntry = {
+  ...local,
+  sequence: 4,
+  previous: sha256(encodeBody(journalEntryShape, failed)),
+  requestId: 'req-4',
+  endpoint: 'messages',
+  dialect: 'anthropic-messages',
+  providerDialect: 'openai-chat',
+  retryOf: 'req-3',
+}
+
 /** @returns the vectors of the ledger */
 export function ledgerVectors(): VectorFile {
   const entry = (name: string, value: JournalEntry): Case => {
@@ -88,6 +99,7 @@ export function ledgerVectors(): VectorFile {
     accept: [
       entry('the first entry, of a local inference', local),
       entry('the entry of a purchase', bought),
+      entry('a turn that was asked again, and translated', repeated),
       entry('the entry of a failure', failed),
       ...acceptedExports(),
     ],

@@ -391,6 +391,7 @@ class Purchase implements Exchange {
     const isReported = reported?.inputTokens !== undefined || reported?.outputTokens !== undefined
     return {
       ...this.#lineHead(),
+      providerDialect: order.value.dialect === this.#request.dialect ? undefined : order.value.dialect,
       servedModel: fitting(delivery?.meter.model),
       target: peer,
       counterparty: order.value.seller,
@@ -406,7 +407,7 @@ class Purchase implements Exchange {
   }
 
   #lineHead(): Omit<InferenceRecord, 'status' | 'tokenSource'> {
-    const { requestId, endpoint, dialect, stream, requestedModel, model } = this.#request
+    const { requestId, endpoint, dialect, stream, requestedModel, model, retryOf } = this.#request
     return {
       requestId,
       direction: 'bought',
@@ -417,6 +418,7 @@ class Purchase implements Exchange {
       resolvedModel: cutToWireText(model, LIMITS.modelNameBytes),
       durationMs: Math.round(this.#dependencies.clock.monotonicMs() - this.#startedAtMs),
       retries: Math.max(0, this.#attempts - 1),
+      retryOf,
     }
   }
 

@@ -22,6 +22,8 @@ export interface ModelRequest {
   /** The client's headers that may travel (dialects/headers.ts), lower-case names. Never a credential. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
+  /** The failed request that the client repeats with this one. */
+  readonly retryOf?: string | undefined
 }
 
 /** Status and headers of an answer. Header names are lower-case; only those a client may see. */

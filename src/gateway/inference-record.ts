@@ -2,7 +2,7 @@
  * One inference of a client of this node, as the journal keeps it. Pure: what was seen in, the record out.
  */
 import type { AnswerMeter } from '../dialects/answer-meter.ts'
-import { ENDPOINTS, type Endpoint } from '../dialects/dialect.ts'
+import { ENDPOINTS, type Dialect, type Endpoint } from '../dialects/dialect.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
 import { cutToWireText, isWireText } from '../wire/shape.ts'
@@ -15,7 +15,7 @@ export interface InferenceFacts {
   readonly requestedModel: string
   readonly resolvedModel: string
   /** Who answered, or was last asked; undefined if nobody was. */
-  readonly target: { readonly name: string; readonly kind: 'local' | 'network' } | undefined
+  readonly target: { readonly name: string; readonly kind: 'local' | 'network'; readonly dialect: Dialect } | undefined
   readonly status: InferenceRecord['status']
   /** The status the client was given. */
   readonly httpStatus: number | undefined
@@ -25,16 +25,19 @@ export interface InferenceFacts {
   readonly firstByteMs: number | undefined
   readonly durationMs: number
   readonly retries: number
+  readonly retryOf: string | undefined
 }
 
 /** The record of `facts`. A count that neither the provider gave nor the bytes show is left out. */
 export function recordOf(facts: InferenceFacts): InferenceRecord {
   const { meter, target } = facts
+  const { dialect } = ENDPOINTS[facts.endpoint]
   return {
     requestId: facts.requestId,
     direction: target?.kind === 'network' ? 'bought' : 'local',
     endpoint: ENDPOINTS[facts.endpoint].recordedAs,
-    dialect: ENDPOINTS[facts.endpoint].dialect,
+    dialect,
+    providerDialect: target?.dialect === dialect ? undefined : target?.dialect,
     stream: facts.stream ? 'yes' : 'no',
     requestedModel: facts.requestedModel,
     resolvedModel: cutToWireText(facts.resolvedModel, LIMITS.modelNameBytes),
@@ -47,6 +50,7 @@ export function recordOf(facts: InferenceFacts): InferenceRecord {
     firstByteMs: facts.firstByteMs === undefined ? undefined : Math.round(facts.firstByteMs),
     durationMs: Math.round(facts.durationMs),
     retries: facts.retries,
+    retryOf: facts.retryOf,
   }
 }
 

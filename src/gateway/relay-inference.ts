@@ -20,18 +20,13 @@ import type { Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
 import { createAnswerMeter, type AnswerMeter } from '../dialects/answer-meter.ts'
 import { isEventStream } from '../dialects/delivery.ts'
-import { ENDPOINTS, type Endpoint, type Vendor } from '../dialects/dialect.ts'
-import { errorEvent, errorReply } from '../dialects/error-reply.ts'
+import { ENDPOINTS, type Dialect, type Endpoint, type Vendor } from '../dialects/dialect.ts'
+import { adviceOf, errorEvent, errorReply } from '../dialects/error-reply.ts'
 import type { AnswerHead, AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
 import { queryForTarget, requestHeadersForProvider, requestHeadersForSeller } from '../dialects/headers.ts'
 import { parseObject } from '../dialects/json-value.ts'
 import { guardLoops, mayLoop, type LoopGuardOptions } from '../dialects/loop-guard.ts'
-import {
-  needsReEnvelope,
-  providerErrorEvent,
-  readProviderError,
-  writeProviderError,
-} from '../dialects/provider-error.ts'
+import { needsReEnvelope, readProviderError } from '../dialects/provider-error.ts'
 import { replaceModel, skimRequest, type ByteSpan } from '../dialects/skim-request.ts'
 import { adaptRequest, type AdaptedRequest, type TranslationDependencies } from '../dialects/translate.ts'
 import type { Router, RouteTarget } from '../routing/router.ts'
@@ -43,10 +38,19 @@ import { estimateSource } from './estimate-source.ts'
 import { recordOf } from './inference-record.ts'
 import type { Metrics } from './metrics.ts'
 import { readBody } from './read-body.ts'
+import { createTurnMemory, type TurnMemory } from './turn-memory.ts'
+import {
+  keepsResponses,
+  LOCAL_OWNER,
+  type ResponseMemory,
+  type ResponseState,
+  type ResponseTurn,
+} from './response-state.ts'
 
 /** What the relay works with. */
 export interface RelayDependencies {
   readonly router: Router
+  readonly responses: ResponseState
   /** Told of every inference once, when its answer is over. */
   recordInference(record: InferenceRecord): void
   readonly translation: Pick<TranslationDependencies, 'seal'>
@@ -71,6 +75,8 @@ export interface InferenceCaller {
   readonly headers: IncomingHttpHeaders
   /** Path and query. */
   readonly url?: string | undefined
+  /** What its connection remembers of earlier answers. */
+  readonly memory?: ResponseMemory | undefined
 }
 
 /** Serves inferences. */
@@ -103,6 +109,7 @@ const ERROR_BYTES_MAX = 1_048_576
 /** Makes the relay. */
 export function createInferenceRelay(dependencies: RelayDependencies, options: RelayOptions): InferenceRelay {
   const running = new Set<Inference>()
+  const turns = createTurnMemory(dependencies.clock)
   let isDraining = false
   let onIdle: (() => void) | undefined
 
@@ -113,7 +120,7 @@ export function createInferenceRelay(dependencies: RelayDependencies, options: R
 
   return {
     async serve(endpoint, requestId, caller, received, outlet) {
-      const inference = new Inference(dependencies, options, endpoint, requestId, caller, outlet, onOver)
+      const inference = new Inference(dependencies, options, turns, endpoint, requestId, caller, outlet, onOver)
       running.add(inference)
       if (isDraining) inference.fail(new TokError('node_stopping'))
       else await inference.start(received)
@@ -151,6 +158,7 @@ interface ErrorBody {
 class Inference {
   readonly #dependencies: RelayDependencies
   readonly #options: RelayOptions
+  readonly #turns: TurnMemory
   readonly #endpoint: Endpoint
   readonly #vendor: Vendor
   readonly #caller: InferenceCaller
@@ -162,6 +170,8 @@ class Inference {
 
   /** Undefined until the body is read: what names no model is refused, and is no inference. */
   #asked: Asked | undefined
+  /** What is remembered for it, or of it; undefined for nearly all. */
+  #turn: ResponseTurn | undefined
   #targets: readonly RouteTarget[] = []
   /** How many targets were asked; the newest is the one whose answer counts. */
   #attempts = 0
@@ -170,6 +180,7 @@ class Inference {
   #httpStatus: number | undefined
   #isEventStream = false
   #loopCount = 0
+  #retryOf: string | undefined
   #cancelThinking: () => void = () => undefined
   /** True while the client has an event stream that is only kept alive: no target has begun to answer yet. */
   #isKeptAlive = false
@@ -182,6 +193,7 @@ class Inference {
   constructor(
     dependencies: RelayDependencies,
     options: RelayOptions,
+    turns: TurnMemory,
     endpoint: Endpoint,
     requestId: string,
     caller: InferenceCaller,
@@ -190,6 +202,7 @@ class Inference {
   ) {
     this.#dependencies = dependencies
     this.#options = options
+    this.#turns = turns
     this.#endpoint = endpoint
     this.#vendor = ENDPOINTS[endpoint].vendor
     this.#requestId = requestId
@@ -215,13 +228,31 @@ class Inference {
     try {
       const body = await readBody(this.#caller.headers, received, this.#options.bodyLimitBytes)
       if (this.#isOver) return
-      const { model, modelSpan, stream } = skimRequest(body)
+      const skimmed = skimRequest(body)
+      const { model, modelSpan, stream } = skimmed
       if (!isWireText(model, LIMITS.modelNameBytes)) {
         const reason = `"model" is not a well-formed text of at most ${LIMITS.modelNameBytes} bytes`
         throw new TokError('body_malformed', { reason })
       }
-      this.#asked = this.#guarded({ body, model, modelSpan, stream })
-      this.#targets = this.#findTargets(model)
+      this.#asked = { body, model, modelSpan, stream }
+      const opening = this.#dependencies.responses.open({
+        requestId: this.#requestId,
+        endpoint: this.#endpoint,
+        body,
+        skimmed,
+        owner: LOCAL_OWNER,
+        memory: this.#caller.memory,
+        bodyLimitBytes: this.#options.bodyLimitBytes,
+      })
+      if (opening !== undefined) {
+        this.#turn = await opening
+        if (this.#isOver) return
+        const whole = this.#turn.body
+        if (whole !== undefined) this.#asked = { ...this.#asked, body: whole, modelSpan: skimRequest(whole).modelSpan }
+      }
+      this.#asked = this.#guarded(this.#asked)
+      const targets = this.#findTargets(model)
+      this.#targets = this.#turn?.choose(targets) ?? targets
       if (stream)
         this.#cancelThinking = this.#dependencies.clock.after(this.#options.thinkingMs, () => this.#keepAlive())
       this.#askNext()
@@ -265,12 +296,16 @@ class Inference {
    */
   #findTargets(model: string): readonly RouteTarget[] {
     const { router } = this.#dependencies
-    const question = { endpoint: this.#endpoint, model }
-    if (this.#endpoint !== 'count_tokens') return router.route(question).targets
+    // Parts of the Responses API go where it goes.
+    const endpoint = ENDPOINTS[this.#endpoint].dialect === 'openai-responses' ? 'responses' : this.#endpoint
+    const question = { endpoint, model }
+    if (!this.#isCount) return router.route(question).targets
+    const estimate = estimateTarget(model, ENDPOINTS[this.#endpoint].dialect)
+    if (endpoint === 'responses') return [...router.route(question).targets.filter(keepsResponses), estimate]
     try {
-      return [...router.route(question).targets, estimateTarget(model)]
+      return [...router.route(question).targets, estimate]
     } catch (error) {
-      if (error instanceof TokError && error.code === 'endpoint_unsupported') return [estimateTarget(model)]
+      if (error instanceof TokError && error.code === 'endpoint_unsupported') return [estimate]
       throw error
     }
   }
@@ -308,21 +343,24 @@ class Inference {
     const target = this.#target
     if (asked === undefined || target === undefined) throw new TokError('internal_error', { reason: 'no target' })
     const attempt = this.#attempts
+    const question = this.#turn?.questionFor(target, asked.body)
     const { headers, url = '' } = this.#caller
     const queryStart = url.indexOf('?')
     const request: ModelRequest = {
       requestId: this.#requestId,
-      endpoint: this.#endpoint,
+      endpoint: question?.endpoint ?? this.#endpoint,
       dialect: ENDPOINTS[this.#endpoint].dialect,
       model: target.model,
       requestedModel: asked.model,
       stream: asked.stream,
+      retryOf: this.#retryOf,
       query: queryStart === -1 ? '' : queryForTarget(url.slice(queryStart)),
       headers: target.kind === 'network' ? requestHeadersForSeller(headers) : requestHeadersForProvider(headers),
-      body: target.model === asked.model ? asked.body : replaceModel(asked.body, asked.modelSpan, target.model),
+      body: question?.body ?? bodyNaming(target.model, asked),
     }
     this.#exchange = undefined
-    const adapted = this.#adapt(target, request, this.#sinkOf(attempt))
+    const sink = this.#sinkOf(attempt)
+    const adapted = this.#adapt(target, request, this.#turn?.sinkFor(target, sink) ?? sink)
     const exchange = target.source.send(adapted.request, adapted.sink)
     if (this.#isCurrent(attempt)) this.#exchange = exchange
     else exchange.abort(new TokError('call_aborted'))
@@ -337,6 +375,10 @@ class Inference {
       nowS: () => Math.floor(clock.nowMs() / 1_000),
       onDropped: (fields) => metrics.countDropped(this.#endpoint, fields),
     })
+  }
+
+  get #isCount(): boolean {
+    return ENDPOINTS[this.#endpoint].recordedAs === 'count_tokens'
   }
 
   /** False for an answer nobody waits for any more: its target was given up, or the inference is over. */
@@ -404,7 +446,7 @@ class Inference {
       return
     }
     this.#isEventStream = isReadable && isEventStream(head)
-    if (isReadable && this.#endpoint !== 'count_tokens') {
+    if (isReadable && !this.#isCount) {
       this.#meter = createAnswerMeter(this.#endpoint, this.#isEventStream)
     }
     if (this.#isKeptAlive) this.#isKeptAlive = false
@@ -414,7 +456,7 @@ class Inference {
   /** A client error is the answer. A provider that cannot count tokens leaves that to the estimate. */
   #isWorthAnother(status: number): boolean {
     if (status === 429 || status >= 500) return true
-    return this.#endpoint === 'count_tokens' && (status === 404 || status === 405)
+    return this.#isCount && (status === 404 || status === 405)
   }
 
   #onEnd(): void {
@@ -447,16 +489,20 @@ class Inference {
   #giveError({ head: { status, headers }, parts }: ErrorBody): void {
     const { dialect } = ENDPOINTS[this.#endpoint]
     const body = Buffer.concat(parts)
-    const readError = () => readProviderError(status, body.toString('utf8'))
+    const readError = () => readProviderError(status, body)
     if (this.#isKeptAlive) {
-      this.#writer.breakOff(providerErrorEvent(dialect, readError(), this.#requestId))
+      this.#writer.breakOff(errorEvent(dialect, readError(), this.#requestId))
       return
     }
-    const isNative = !needsReEnvelope(dialect, body)
-    const written = isNative ? body : Buffer.from(writeProviderError(dialect, readError(), this.#requestId).body)
-    const own = this.#answerHeaders(isNative ? headers : { ...headers, 'content-type': 'application/json' })
-    this.#writer.head({ status, headers: own }, false)
-    this.#writer.data(written)
+    if (needsReEnvelope(dialect, body)) {
+      const reply = errorReply(this.#vendor, readError(), this.#requestId)
+      const own = this.#answerHeaders({ ...adviceOf(reply), ...headers, 'content-type': 'application/json' })
+      this.#writer.head({ status: reply.status, headers: own }, false)
+      this.#writer.data(Buffer.from(reply.body))
+    } else {
+      this.#writer.head({ status, headers: this.#answerHeaders(headers) }, false)
+      this.#writer.data(body)
+    }
     this.#writer.end()
   }
 
@@ -503,6 +549,7 @@ class Inference {
     else logger.debug({ ...outcome, target: target?.name }, 'inference over')
     try {
       if (this.#asked !== undefined) {
+        if (status !== 'completed') this.#turns.noteFailed(this.#caller.headers, this.#asked.body, this.#requestId)
         recordInference(
           recordOf({
             requestId: this.#requestId,
@@ -510,7 +557,7 @@ class Inference {
             stream: this.#asked.stream,
             requestedModel: this.#asked.model,
             resolvedModel: target?.model ?? this.#asked.model,
-            target: target === undefined ? undefined : { name: this.#servedBy ?? target.name, kind: target.kind },
+            target: target && { name: this.#servedBy ?? target.name, kind: target.kind, dialect: target.dialect },
             status,
             httpStatus: this.#httpStatus,
             errorCode: error?.code,
@@ -518,6 +565,7 @@ class Inference {
             firstByteMs: this.#firstByteAtMs === undefined ? undefined : this.#firstByteAtMs - this.#startedAtMs,
             durationMs,
             retries: Math.max(0, this.#attempts - 1),
+            retryOf: this.#retryOf,
           }),
         )
       }
@@ -529,10 +577,13 @@ class Inference {
   }
 }
 
+function bodyNaming(model: string, { body, model: asked, modelSpan }: Asked): Uint8Array {
+  return model === asked ? body : replaceModel(body, modelSpan, model)
+}
+
 /** What is left when no provider counts: the estimate. */
-function estimateTarget(model: string): RouteTarget {
+function estimateTarget(model: string, dialect: Dialect): RouteTarget {
   const { name } = estimateSource
-  const dialect = 'anthropic-messages'
   return { source: estimateSource, name, kind: 'local', model, dialect, isVendor: false, reason: 'no provider counts' }
 }
 

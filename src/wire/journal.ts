@@ -18,6 +18,8 @@ const inferenceFields = {
   direction: oneOf('local', 'bought', 'sold'),
   endpoint: oneOf('chat', 'responses', 'embeddings', 'messages', 'count_tokens'),
   dialect: oneOf(...DIALECT_WORDS),
+  /** What the target was asked in, where the request was translated. */
+  providerDialect: optional(oneOf(...DIALECT_WORDS)),
   stream: oneOf('yes', 'no'),
   /** As the client named it, as aliases and routes resolved it, and as the provider said it. */
   requestedModel: text(LIMITS.modelNameBytes),
@@ -46,6 +48,8 @@ const inferenceFields = {
   durationMs: uint,
   /** Targets tried before the one that is named. */
   retries: uint,
+  /** Request id of a failed inference that the client repeats with this one. */
+  retryOf: optional(text(128)),
 } as const
 
 const inferenceShape = record(inferenceFields)
