@@ -46,6 +46,7 @@ export const ERRORS = {
   body_malformed: entry(400, 'client', 'the request body is not valid: {reason}', 'send one JSON object in the format of this endpoint', PEER),
   body_too_large: entry(413, 'client', 'the request body has more than {limitBytes} bytes', 'send less, or raise body_limit_mb', PEER),
   query_too_long: entry(414, 'client', 'the query of the request has more than {limitBytes} bytes, and no order holds it', 'send a shorter query, or ask a provider of this node'),
+  query_invalid: entry(400, 'client', 'the query is not valid: {reason}', 'correct it, or leave it out'),
   content_type_unsupported: entry(415, 'client', 'content type "{contentType}" is not accepted here', 'send application/json'),
   content_encoding_unsupported: entry(415, 'client', 'content encoding "{encoding}" is not accepted here', 'send identity, gzip, deflate, br or zstd'),
   origin_refused: entry(403, 'client', 'a web page at {origin} may not use this node', 'call the node from a program on this machine'),
@@ -62,6 +63,7 @@ export const ERRORS = {
   response_not_found: entry(404, 'client', 'no response "{id}" is kept here', 'ask with "store": true; what is kept expires after responses_store_hours'),
   response_not_cancellable: entry(400, 'client', 'the response "{id}" does not run in the background', 'end a running answer by closing its connection'),
   connection_busy: entry(409, 'client', 'another response is running on this connection', 'wait for its end, or open a second connection'),
+  tool_loop: entry(400, 'client', '{tool} was called {count} times in a row with the same arguments and gave the same result every time', 'say what to do instead; a tool that is meant to be called again and again belongs in duplicate_tool_exempt'),
   client_left: entry(499, 'client', 'the client closed the connection', 'nothing: the inference was stopped'),
 
   // This node.

@@ -15,6 +15,10 @@ import { checkCaller, isLoopbackName } from './check-caller.ts'
 import { modelEntry, modelList } from './list-models.ts'
 import { normaliseUrl } from './normalise-url.ts'
 import { receiveBody } from './read-body.ts'
+import { addResponseRoutes } from './response-routes.ts'
+import { createResponseState } from './response-state.ts'
+import type { ResponseStore } from './response-store.ts'
+import { isResponseUpgrade, serveResponseWebSocket, type WebSocketTimes } from './response-websocket.ts'
 import {
   createInferenceRelay,
   type InferenceRelay,
@@ -23,7 +27,8 @@ import {
 } from './relay-inference.ts'
 
 /** What the gateway works with. */
-export interface GatewayDependencies extends RelayDependencies {
+export interface GatewayDependencies extends Omit<RelayDependencies, 'responses'> {
+  readonly responseStore: ResponseStore
   readonly admin: AdminApi
   /** Who knows it may use the admin routes. */
   readonly adminToken: string
@@ -34,6 +39,8 @@ export interface GatewayOptions extends RelayOptions {
   readonly host: string
   /** 0 takes any free port. */
   readonly port: number
+  /** How `/v1/responses` is served over WebSocket; undefined answers 426. */
+  readonly webSocket: WebSocketTimes | undefined
 }
 
 /** A gateway, not listening yet. */
@@ -50,8 +57,11 @@ export interface Gateway {
 export const DEFAULT_GATEWAY_OPTIONS: GatewayOptions = {
   host: '127.0.0.1',
   port: 8081,
+  webSocket: { pingMs: 30_000, idleMs: 1_800_000 },
   bodyLimitBytes: 33_554_432,
   quietMs: 7_500,
+  thinkingMs: 12_000,
+  loopGuard: DEFAULT_LOOP_GUARD,
 }
 
 /** Longer than any usual client keeps an idle connection, so that it is never closed under a request on its way. */
@@ -60,17 +70,16 @@ const HEADERS_TIMEOUT_MS = 30_000
 /** For a request to arrive, body and all. How long its answer takes has no limit. */
 const REQUEST_TIMEOUT_MS = 120_000
 
-const RESPONSE_STATE_ROUTES = [
-  ['GET', '/v1/responses/:id'],
-  ['DELETE', '/v1/responses/:id'],
-  ['GET', '/v1/responses/:id/input_items'],
-  ['POST', '/v1/responses/:id/cancel'],
-] as const
-
 /** Makes the gateway. */
 export async function createGateway(dependencies: GatewayDependencies, options: GatewayOptions): Promise<Gateway> {
   const { admin, adminToken, clock, logger } = dependencies
-  const relay = createInferenceRelay(dependencies, options)
+  const responses = createResponseState({
+    store: dependencies.responseStore,
+    seal: dependencies.translation.seal,
+    logger,
+    nowS: () => Math.floor(clock.nowMs() / 1_000),
+  })
+  const relay = createInferenceRelay({ ...dependencies, responses }, options)
   const boundToLoopback = isLoopbackName(options.host)
   const app = fastify({
     logger: false,
@@ -79,7 +88,11 @@ export async function createGateway(dependencies: GatewayDependencies, options: 
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: 0,
     forceCloseConnections: true,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS },
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      // Clients of HTTP/2 ask every server for an upgrade; they are answered over HTTP/1.1 as anybody.
+      shouldUpgradeCallback: options.webSocket === undefined ? () => false : isResponseUpgrade,
+    },
     genReqId: () => randomUUID(),
     rewriteUrl: ({ url = '/' }) => normaliseUrl(url),
     frameworkErrors: (error, request, reply) => sendError(request, reply, readFrameworkError(error, request)),
@@ -105,14 +118,26 @@ export async function createGateway(dependencies: GatewayDependencies, options: 
   })
 
   addInferenceRoutes(app, relay)
+  addResponseRoutes(app, dependencies.responseStore)
   addModelRoutes(app, admin)
   const startedAtMs = clock.monotonicMs()
   app.get('/health', () => ({ status: 'ok', uptimeMs: Math.round(clock.monotonicMs() - startedAtMs) }))
+  app.get('/metrics', async (_request, reply) => {
+    const { contentType, text } = await dependencies.metrics.expose()
+    return reply.type(contentType).send(text)
+  })
   // What clients ask to see whether anybody is there.
   app.get('/', () => ({ name: 'tok-node' }))
   app.get('/api/hello', () => ({ name: 'tok-node' }))
   addAdminRoutes(app, admin, adminToken, logger)
   await app.ready()
+  const sockets =
+    options.webSocket &&
+    serveResponseWebSocket(
+      app.server,
+      { relay, state: responses, clock, logger },
+      { ...options.webSocket, bodyLimitBytes: options.bodyLimitBytes, boundToLoopback },
+    )
 
   return {
     async listen() {
@@ -127,8 +152,14 @@ export async function createGateway(dependencies: GatewayDependencies, options: 
       const { address, family, port } = app.server.address() as AddressInfo
       return { url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` }
     },
-    drain: (graceMs) => relay.drain(graceMs),
-    close: () => app.close(),
+    async drain(graceMs) {
+      sockets?.drain()
+      await relay.drain(graceMs)
+    },
+    async close() {
+      sockets?.close()
+      await app.close()
+    },
   }
 }
 
@@ -147,18 +178,6 @@ function addInferenceRoutes(app: FastifyInstance, relay: InferenceRelay): void {
     if (request.headers.upgrade !== undefined) throw new TokError('websocket_unsupported')
     throw new TokError('route_unknown', { method: 'GET', path: '/v1/responses' })
   })
-  for (const [method, url] of RESPONSE_STATE_ROUTES) {
-    app.route({
-      method,
-      url,
-      handler: () => {
-        throw new TokError('endpoint_unsupported', {
-          target: 'this node, which keeps no answers,',
-          endpoint: `${method} ${url}`,
-        })
-      },
-    })
-  }
 }
 
 function addModelRoutes(app: FastifyInstance, admin: AdminApi): void {

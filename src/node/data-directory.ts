@@ -29,6 +29,11 @@ export function ledgerDirectory(dataDirectory: string): string {
   return join(dataDirectory, 'ledger')
 }
 
+/** The directory of the LevelDB that keeps answers of `/v1/responses`. */
+export function responsesDirectory(dataDirectory: string): string {
+  return join(dataDirectory, 'responses')
+}
+
 /**
  * Makes the data directory, for its owner only, unless it is there.
  * @throws TokError `data_directory_unusable`

@@ -15,6 +15,7 @@ import { createOpaqueSeal } from '../dialects/conversation/opaque-state.ts'
 import type { AnswerSource } from '../dialects/exchange.ts'
 import { createGateway, DEFAULT_GATEWAY_OPTIONS } from '../gateway/gateway.ts'
 import { createMetrics } from '../gateway/metrics.ts'
+import { openResponseStore } from '../gateway/response-store.ts'
 import { openLedger, type Ledger } from '../ledger/ledger.ts'
 import { openLevelStore } from '../ledger/store.ts'
 import { createProviders, type Providers } from '../providers/create-providers.ts'
@@ -24,7 +25,13 @@ import { createRouter, type NetworkTarget } from '../routing/router.ts'
 import { parseAliases, parseRoutes } from '../routing/routes.ts'
 import { DEFAULT_ASSET } from '../wire/registry.ts'
 import { createAdmin } from './admin.ts'
-import { ledgerDirectory, openNodeKey, prepareDataDirectory, readNodeKey } from './data-directory.ts'
+import {
+  ledgerDirectory,
+  openNodeKey,
+  prepareDataDirectory,
+  readNodeKey,
+  responsesDirectory,
+} from './data-directory.ts'
 import type { Market } from './market.ts'
 import { modelsForSale, type ForSale } from './offers-for-sale.ts'
 import { removeRuntimeFile, writeRuntimeFile } from './runtime-file.ts'
@@ -126,9 +133,17 @@ export async function createNode({
         stopAsked.resolve()
       })
     }
+    const { lifetimeMs, storedBytesMax, websocket } = config.responses
+    const responseStore = await openResponseStore(
+      responsesDirectory(config.dataDirectory),
+      { clock },
+      { lifetimeMs, bytesMax: storedBytesMax },
+    )
+    closers.push(() => responseStore.close())
     const gateway = await createGateway(
       {
         router,
+        responseStore,
         recordInference,
         translation: { seal },
         metrics,
@@ -142,6 +157,7 @@ export async function createNode({
         host: config.facade.host,
         port: config.facade.port,
         bodyLimitBytes: config.facade.bodyLimitBytes,
+        webSocket: websocket ? DEFAULT_GATEWAY_OPTIONS.webSocket : undefined,
       },
     )
     closers.push(() => gateway.close())

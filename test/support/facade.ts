@@ -2,6 +2,9 @@
  * A facade for tests: the real gateway, router and providers over real HTTP. Only what stands behind the admin
  * routes is scripted.
  */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pino from 'pino'
 import { systemClock } from '../../src/base/clock.ts'
 import { DIALECTS, type Dialect } from '../../src/dialects/dialect.ts'
@@ -11,6 +14,7 @@ import type { WorkMode } from '../../src/dialects/work-mode.ts'
 import type { AdminApi, ModelView } from '../../src/gateway/admin-api.ts'
 import { createGateway, DEFAULT_GATEWAY_OPTIONS, type GatewayOptions } from '../../src/gateway/gateway.ts'
 import { createMetrics } from '../../src/gateway/metrics.ts'
+import { openResponseStore } from '../../src/gateway/response-store.ts'
 import { createProviders, type ProvidersOptions } from '../../src/providers/create-providers.ts'
 import { createRouter, type NetworkTarget } from '../../src/routing/router.ts'
 import { parseAliases, parseRoutes } from '../../src/routing/routes.ts'
@@ -84,9 +88,16 @@ export async function startFacade(options: FacadeOptions = {}): Promise<TestFaca
   const records: InferenceRecord[] = []
   const logLines: string[] = []
   const adminToken = 'token-of-the-test'
+  const storeDirectory = await mkdtemp(join(tmpdir(), 'tok-node-responses-'))
+  const responseStore = await openResponseStore(
+    storeDirectory,
+    { clock: systemClock },
+    { lifetimeMs: 60_000, bytesMax: 16_777_216 },
+  )
   const gateway = await createGateway(
     {
       router,
+      responseStore,
       recordInference: (record) => records.push(record),
       translation: { seal: createOpaqueSeal(Buffer.from('secret of the test')) },
       metrics: createMetrics(),
@@ -109,6 +120,8 @@ export async function startFacade(options: FacadeOptions = {}): Promise<TestFaca
     async close() {
       await gateway.close()
       await providers.close()
+      await responseStore.close()
+      await rm(storeDirectory, { recursive: true })
     },
   }
 }
