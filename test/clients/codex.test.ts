@@ -1,20 +1,31 @@
 import { describe, test } from 'vitest'
 import { DIALECTS } from '../../src/dialects/dialect.ts'
 import { codex } from '../support/agent-clients.ts'
-import { WORK_TURNS } from '../support/agent-script.ts'
-import { doWorkAtFacade, expectDone, expectRecorded } from '../support/agent-work.ts'
+import { NOTES_REQUESTS, notesErrand, stampErrand } from '../support/agent-script.ts'
+import { expectDone, expectRecorded, runErrandAtFacade } from '../support/agent-work.ts'
 
-/** Codex chooses its tools by the model's name. */
-const MODELS = [
-  { model: 'test-model', tools: 'a shell' },
-  { model: 'gpt-5.5', tools: 'a shell and freeform patches' },
-  { model: 'gpt-5.6-sol', tools: 'code that calls its tools' },
+/** Codex chooses its tools by the model's name; a model that writes code makes one call at a time. */
+const NOTES = [
+  { model: 'test-model', tools: 'a shell', requests: NOTES_REQUESTS },
+  { model: 'gpt-5.5', tools: 'a shell and freeform patches', requests: NOTES_REQUESTS },
+  { model: 'gpt-5.6-sol', tools: 'code that calls its tools', requests: NOTES_REQUESTS + 1 },
+]
+
+const STAMPS = [
+  { model: 'test-model', tools: 'a namespace of a tool server', requests: 2 },
+  { model: 'gpt-5.5', tools: 'a tool it searches for', requests: 3 },
 ]
 
 describe.for(DIALECTS)('Codex on a server that speaks %s', (dialect) => {
-  test.for(MODELS)('works by $tools as $model', async ({ model }) => {
-    const work = await doWorkAtFacade(codex(), model, dialect)
+  test.for(NOTES)('keeps notes by $tools as $model', async ({ model, requests }) => {
+    const work = await runErrandAtFacade(codex(), notesErrand, { model, dialect })
     expectDone(work)
-    expectRecorded(work, 'openai-responses', WORK_TURNS)
+    expectRecorded(work, 'openai-responses', requests)
+  })
+
+  test.for(STAMPS)('gets a stamp by $tools as $model', async ({ model, requests }) => {
+    const work = await runErrandAtFacade(codex(), stampErrand, { model, dialect })
+    expectDone(work)
+    expectRecorded(work, 'openai-responses', requests)
   })
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { claudeCode, codex, type Client } from '../support/agent-clients.ts'
-import { WORK_TURNS } from '../support/agent-script.ts'
-import { doWork, expectDone } from '../support/agent-work.ts'
+import { NOTES_REQUESTS, notesErrand } from '../support/agent-script.ts'
+import { expectDone, runErrand } from '../support/agent-work.ts'
 import { journalOf, MODEL, settled, startMarket } from '../support/market.ts'
 
 const CLIENTS: readonly (readonly [string, Client])[] = [
@@ -13,12 +13,12 @@ test.for(CLIENTS)('%s works on answers bought from another node, and every one i
   const market = await startMarket({ sellers: [{}] })
   try {
     const [seller] = market.sellers
-    expectDone(await doWork(client, { url: market.buyer.url, model: MODEL }, seller!.provider))
+    const { provider } = seller!
+    expectDone(await runErrand(client, notesErrand, { url: market.buyer.url, model: MODEL, provider }))
     const { items, buyerLines } = await settled(market.buyer, seller!)
-    expect(items).toHaveLength(WORK_TURNS)
-    expect(journalOf(buyerLines)).toMatchObject(
-      Array.from({ length: WORK_TURNS }, () => ({ direction: 'bought', status: 'completed', retries: 0 })),
-    )
+    expect(items).toHaveLength(NOTES_REQUESTS)
+    const bought = { direction: 'bought', status: 'completed', retries: 0 }
+    expect(journalOf(buyerLines)).toMatchObject(items.map(() => bought))
   } finally {
     await market.stop()
   }

@@ -23,13 +23,16 @@ export interface ToolCall {
   readonly arguments: Readonly<Record<string, unknown>> | string
   /** The group the tool was offered in, which only Responses has. */
   readonly namespace?: string
+  /** For the search that the client itself does, which only Responses has. */
+  readonly type?: 'tool_search'
 }
 
-/** What a model says in one turn: a text, or a call after the reasoning that led to it. */
+/** What a model says in one turn: why, what, and what it calls. */
 export interface Turn {
-  readonly text?: string
   readonly reasoning?: string
-  readonly call?: ToolCall
+  /** "The answer is forty-two." unless given, or nothing beside calls. */
+  readonly text?: string
+  readonly calls?: readonly ToolCall[]
 }
 
 /** Counts every default answer reports. */
@@ -43,9 +46,10 @@ type Pieces = readonly (string | number)[]
 
 interface Answer {
   readonly model: string
-  readonly text: string
+  readonly text: string | undefined
   readonly reasoning: string | undefined
-  readonly call: ToolCall | undefined
+  /** With what each call's id ends in. */
+  readonly calls: readonly (ToolCall & { readonly id: string })[]
   readonly delayMs: number
   /** Distinct for every request: Claude Code merges answers with the same id. */
   readonly id: string
@@ -66,21 +70,25 @@ export function modelList(models: readonly (string | { readonly id: string })[])
 export function defaultReply(request: RecordedRequest, options: DefaultAnswer): ScriptedReply {
   const body = asJson(request.json)
   const call = options.toolCall === false || hasToolResult(body) ? undefined : chooseCall(body, options.toolCall)
-  return answerWith(request, { ...options, ...(call === undefined ? {} : { call }) })
+  const { text = DEFAULT_TEXT, reasoning, tokenDelayMs } = options
+  const said = call === undefined ? { text } : { calls: [call] }
+  return answerWith(request, { ...said, ...(reasoning === undefined ? {} : { reasoning }) }, tokenDelayMs)
 }
 
-/** The answer to a request whose turn is decided; a text counts only where nothing is called. */
-export function answerWith(request: RecordedRequest, turn: Turn & Pick<DefaultAnswer, 'tokenDelayMs'>): ScriptedReply {
+/** The answer to a request whose turn is decided. */
+export function answerWith(request: RecordedRequest, turn: Turn, tokenDelayMs = 0): ScriptedReply {
   const body = asJson(request.json)
   const endpoint = request.path.split('?')[0]?.replace(/^.*\/v1/, '') ?? ''
   answersGiven += 1
+  const id = `scripted${answersGiven}`
+  const { reasoning, calls = [], text = calls.length > 0 ? undefined : DEFAULT_TEXT } = turn
   const answer: Answer = {
     model: String(body['model']),
-    text: turn.text ?? DEFAULT_TEXT,
-    reasoning: turn.reasoning,
-    call: turn.call,
-    delayMs: turn.tokenDelayMs ?? 0,
-    id: `scripted${answersGiven}`,
+    text,
+    reasoning,
+    calls: calls.map((call, index) => ({ ...call, id: index === 0 ? id : `${id}_${index}` })),
+    delayMs: tokenDelayMs,
+    id,
   }
   switch (endpoint) {
     case '/chat/completions':
@@ -150,13 +158,13 @@ function tokensOf(answer: Answer, text: string, toFrame: (token: string) => stri
   return tokens.flatMap((token) => (answer.delayMs > 0 ? [answer.delayMs, toFrame(token)] : [toFrame(token)]))
 }
 
+/** A call's arguments as text. */
 function writtenArguments({ arguments: given }: ToolCall): string {
   return typeof given === 'string' ? given : JSON.stringify(given)
 }
 
 /** Arguments arrive in pieces, as models send them. */
-function halves(call: ToolCall): readonly [string, string] {
-  const text = writtenArguments(call)
+function halves(text: string): readonly [string, string] {
   const middle = Math.ceil(text.length / 2)
   return [text.slice(0, middle), text.slice(middle)]
 }
@@ -171,34 +179,30 @@ const CHAT_USAGE = {
 }
 
 function chatBody(answer: Answer): Json {
-  const { call } = answer
-  const toolCalls =
-    call === undefined
-      ? {}
-      : {
-          tool_calls: [
-            {
-              id: `call_${answer.id}`,
-              type: 'function',
-              function: { name: call.name, arguments: writtenArguments(call) },
-            },
-          ],
-        }
+  const toolCalls = answer.calls.map((call) => ({
+    id: `call_${call.id}`,
+    type: 'function',
+    function: { name: call.name, arguments: writtenArguments(call) },
+  }))
   const message = {
     role: 'assistant',
-    content: call === undefined ? answer.text : null,
+    content: answer.text ?? null,
     refusal: null,
     ...(answer.reasoning === undefined ? {} : { reasoning_content: answer.reasoning }),
-    ...toolCalls,
+    ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
   }
   return {
     id: `chatcmpl-${answer.id}`,
     object: 'chat.completion',
     created: 1_760_000_000,
     model: answer.model,
-    choices: [{ index: 0, message, logprobs: null, finish_reason: call === undefined ? 'stop' : 'tool_calls' }],
+    choices: [{ index: 0, message, logprobs: null, finish_reason: chatFinishOf(answer) }],
     usage: CHAT_USAGE,
   }
+}
+
+function chatFinishOf({ calls }: Answer): string {
+  return calls.length === 0 ? 'stop' : 'tool_calls'
 }
 
 function chatStream(answer: Answer, includeUsage: boolean): Pieces {
@@ -206,23 +210,16 @@ function chatStream(answer: Answer, includeUsage: boolean): Pieces {
     `data: ${JSON.stringify({ id: `chatcmpl-${answer.id}`, object: 'chat.completion.chunk', created: 1_760_000_000, model: answer.model, ...members })}\n\n`
   const delta = (value: Json, finishReason: string | null = null): string =>
     frame({ choices: [{ index: 0, delta: value, logprobs: null, finish_reason: finishReason }] })
-  const { call } = answer
-  const content =
-    call === undefined
-      ? tokensOf(answer, answer.text, (token) => delta({ content: token }))
-      : [
-          delta({
-            tool_calls: [
-              { index: 0, id: `call_${answer.id}`, type: 'function', function: { name: call.name, arguments: '' } },
-            ],
-          }),
-          ...halves(call).map((part) => delta({ tool_calls: [{ index: 0, function: { arguments: part } }] })),
-        ]
+  const toolCall = (index: number, members: Json): string => delta({ tool_calls: [{ index, ...members }] })
   return [
-    delta({ role: 'assistant', content: call === undefined ? '' : null }),
+    delta({ role: 'assistant', content: answer.text === undefined ? null : '' }),
     ...tokensOf(answer, answer.reasoning ?? '', (token) => delta({ reasoning_content: token })),
-    ...content,
-    delta({}, call === undefined ? 'stop' : 'tool_calls'),
+    ...tokensOf(answer, answer.text ?? '', (token) => delta({ content: token })),
+    ...answer.calls.flatMap((call, index) => [
+      toolCall(index, { id: `call_${call.id}`, type: 'function', function: { name: call.name, arguments: '' } }),
+      ...halves(writtenArguments(call)).map((part) => toolCall(index, { function: { arguments: part } })),
+    ]),
+    delta({}, chatFinishOf(answer)),
     ...(includeUsage ? [frame({ choices: [], usage: CHAT_USAGE })] : []),
     'data: [DONE]\n\n',
   ]
@@ -240,7 +237,7 @@ function responseItems(answer: Answer): readonly Json[] {
       encrypted_content: 'b3BhcXVl',
     })
   }
-  if (answer.call === undefined) {
+  if (answer.text !== undefined) {
     items.push({
       id: `msg_${answer.id}`,
       type: 'message',
@@ -248,19 +245,20 @@ function responseItems(answer: Answer): readonly Json[] {
       status: 'completed',
       content: [{ type: 'output_text', text: answer.text, annotations: [] }],
     })
-  } else {
-    const { name, namespace, arguments: given } = answer.call
-    items.push({
-      ...(typeof given === 'string'
-        ? { id: `ctc_${answer.id}`, type: 'custom_tool_call', input: given }
-        : { id: `fc_${answer.id}`, type: 'function_call', arguments: JSON.stringify(given) }),
-      status: 'completed',
-      call_id: `call_${answer.id}`,
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
-    })
   }
-  return items
+  return [...items, ...answer.calls.map((call) => responseCall(call))]
+}
+
+function responseCall(call: Answer['calls'][number]): Json {
+  const { id, type, name, namespace, arguments: given } = call
+  const base = { status: 'completed', call_id: `call_${id}` }
+  if (type === 'tool_search') {
+    return { id: `tsc_${id}`, type: 'tool_search_call', ...base, execution: 'client', arguments: given }
+  }
+  const named = { ...base, name, ...(namespace === undefined ? {} : { namespace }) }
+  return typeof given === 'string'
+    ? { id: `ctc_${id}`, type: 'custom_tool_call', ...named, input: given }
+    : { id: `fc_${id}`, type: 'function_call', ...named, arguments: JSON.stringify(given) }
 }
 
 function responseBody(answer: Answer): Json {
@@ -323,7 +321,7 @@ function responseStream(answer: Answer): Pieces {
             item: { ...item, status: 'in_progress', content: [] },
           }),
           event('response.content_part.added', { ...place, content_index: 0, part: { ...part, text: '' } }),
-          ...tokensOf(answer, answer.text, (delta) =>
+          ...tokensOf(answer, answer.text ?? '', (delta) =>
             event('response.output_text.delta', { ...place, content_index: 0, delta }),
           ),
           event('response.output_text.done', { ...place, content_index: 0, text: answer.text }),
@@ -331,8 +329,10 @@ function responseStream(answer: Answer): Pieces {
         )
         break
       }
+      case 'tool_search_call':
+        pieces.push(event('response.output_item.added', { output_index: index, item: { ...item, arguments: {} } }))
+        break
       default: {
-        const call = answer.call ?? { name: '', arguments: {} }
         const isFreeform = item['type'] === 'custom_tool_call'
         const member = isFreeform ? 'input' : 'arguments'
         const kind = isFreeform ? 'response.custom_tool_call_input' : 'response.function_call_arguments'
@@ -341,7 +341,7 @@ function responseStream(answer: Answer): Pieces {
             output_index: index,
             item: { ...item, status: 'in_progress', [member]: '' },
           }),
-          ...halves(call).map((delta) => event(`${kind}.delta`, { ...place, delta })),
+          ...halves(String(item[member])).map((delta) => event(`${kind}.delta`, { ...place, delta })),
           event(`${kind}.done`, { ...place, [member]: item[member] }),
         )
       }
@@ -365,12 +365,11 @@ function messageUsage(outputTokens: number): Json {
 }
 
 function messageBlocks(answer: Answer): readonly Json[] {
-  const { call, reasoning } = answer
+  const { text, reasoning, calls } = answer
   return [
     ...(reasoning === undefined ? [] : [{ type: 'thinking', thinking: reasoning, signature: 'c2lnbmF0dXJl' }]),
-    call === undefined
-      ? { type: 'text', text: answer.text }
-      : { type: 'tool_use', id: `toolu_${answer.id}`, name: call.name, input: call.arguments },
+    ...(text === undefined ? [] : [{ type: 'text', text }]),
+    ...calls.map(({ id, name, arguments: input }) => ({ type: 'tool_use', id: `toolu_${id}`, name, input })),
   ]
 }
 
@@ -381,7 +380,7 @@ function messageBody(answer: Answer): Json {
     role: 'assistant',
     model: answer.model,
     content: messageBlocks(answer),
-    stop_reason: answer.call === undefined ? 'end_turn' : 'tool_use',
+    stop_reason: answer.calls.length === 0 ? 'end_turn' : 'tool_use',
     stop_sequence: null,
     usage: messageUsage(DEFAULT_USAGE.outputTokens),
   }
@@ -408,13 +407,13 @@ function messageStream(answer: Answer): Pieces {
       case 'text':
         pieces.push(
           event('content_block_start', { index, content_block: { type: 'text', text: '' } }),
-          ...tokensOf(answer, answer.text, (text) => delta({ type: 'text_delta', text })),
+          ...tokensOf(answer, answer.text ?? '', (text) => delta({ type: 'text_delta', text })),
         )
         break
       default:
         pieces.push(
           event('content_block_start', { index, content_block: { ...block, input: {} } }),
-          ...halves(answer.call ?? { name: '', arguments: {} }).map((part) =>
+          ...halves(JSON.stringify(block['input'])).map((part) =>
             delta({ type: 'input_json_delta', partial_json: part }),
           ),
         )

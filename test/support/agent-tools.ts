@@ -1,0 +1,92 @@
+/**
+ * What a request tells the model of its tools, in whichever dialect it comes.
+ */
+import type { ToolCall } from './scripted-answers.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** What the model has before it. */
+export interface Situation {
+  readonly tools: readonly OfferedTool[]
+  /** The text of every tool result in the conversation, in order. */
+  readonly results: readonly string[]
+  /** False if the client takes one call at a time. */
+  readonly mayCallTwice: boolean
+}
+
+/** A tool as the request offers it. */
+export interface OfferedTool {
+  /** Without its namespace. */
+  readonly name: string
+  readonly namespace?: string
+  readonly kind: 'function' | 'freeform' | 'tool_search'
+  readonly fields: readonly string[]
+}
+
+/** Reads a request's body. */
+export function readSituation(json: unknown): Situation {
+  const body = asJson(json)
+  return { tools: offeredTools(body), results: toolResults(body), mayCallTwice: body['parallel_tool_calls'] !== false }
+}
+
+/**
+ * The tool of that name. A translation may have put the name of the namespace before it.
+ */
+export function findTool({ tools }: Situation, name: string): OfferedTool | undefined {
+  return tools.find((tool) => tool.name === name) ?? tools.find((tool) => tool.name.endsWith(`__${name}`))
+}
+
+/**
+ * A call of `tool`: `given` is the arguments of a function, or the text of a freeform tool. Where such a tool is
+ * offered as a function with one field, the text goes there.
+ */
+export function callOf(tool: OfferedTool, given: Readonly<Record<string, unknown>> | string): ToolCall {
+  const { name, namespace, kind, fields } = tool
+  const [field] = fields
+  return {
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(kind === 'tool_search' ? { type: kind } : {}),
+    arguments: typeof given === 'string' && kind === 'function' && field !== undefined ? { [field]: given } : given,
+  }
+}
+
+function offeredTools(body: Json): readonly OfferedTool[] {
+  // Responses has tools within the conversation: those of a model that takes no others, and those that were searched for.
+  const within = asItems(body['input']).filter(({ tools }) => tools !== undefined)
+  return [body, ...within].flatMap(({ tools }) => asItems(tools)).flatMap((tool) => readTool(tool))
+}
+
+function readTool(tool: Json, namespace?: string): readonly OfferedTool[] {
+  if (tool['type'] === 'namespace') {
+    return asItems(tool['tools']).flatMap((member) => readTool(member, String(tool['name'])))
+  }
+  const { type, name = type, parameters, input_schema: schema } = { ...tool, ...asJson(tool['function']) } as Json
+  const kind = type === 'custom' && schema === undefined ? 'freeform' : type === 'tool_search' ? type : 'function'
+  const fields = Object.keys(asJson(asJson(parameters ?? schema)['properties']))
+  return [{ name: String(name), kind, fields, ...(namespace === undefined ? {} : { namespace }) }]
+}
+
+function toolResults(body: Json): readonly string[] {
+  const blocks = asItems(body['messages']).flatMap((message) =>
+    message['role'] === 'tool' ? [message] : asItems(message['content']).filter(({ type }) => type === 'tool_result'),
+  )
+  const items = asItems(body['input']).filter(({ type }) => String(type).endsWith('_output'))
+  return [...blocks, ...items].map(({ content, output }) => textOf(content ?? output))
+}
+
+function textOf(content: unknown): string {
+  return typeof content === 'string'
+    ? content
+    : asItems(content)
+        .map(({ text = '' }) => String(text))
+        .join('\n')
+}
+
+function asJson(value: unknown): Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {}
+}
+
+function asItems(value: unknown): readonly Json[] {
+  return Array.isArray(value) ? value.map(asJson) : []
+}
