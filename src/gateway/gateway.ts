@@ -9,6 +9,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { reasonOf, TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS, type Endpoint, type Vendor } from '../dialects/dialect.ts'
 import { errorReply } from '../dialects/error-reply.ts'
+import { DEFAULT_LOOP_GUARD } from '../dialects/loop-guard.ts'
 import type { AdminApi, JsonObject } from './admin-api.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { checkCaller, isLoopbackName } from './check-caller.ts'
