@@ -34,6 +34,15 @@ export interface Config {
     readonly modelAliases: string
     readonly workMode: Values['work_mode']
   }
+  /** When agents that repeat themselves are warned and refused; counts are of equal rounds of tool calls. */
+  readonly loopGuard: {
+    readonly isOn: boolean
+    readonly warnAt: number
+    readonly urgeAt: number
+    readonly refuseAt: number
+    /** Names of tools, with `*`. */
+    readonly exempt: readonly string[]
+  }
   readonly network: {
     readonly name: string
     /** Multiaddrs. */
@@ -131,6 +140,13 @@ export function arrangeConfig(
       },
     },
     routing: { routes: values.routes, modelAliases: values.model_aliases, workMode: values.work_mode },
+    loopGuard: {
+      isOn: values.duplicate_tool_detection,
+      warnAt: values.duplicate_tool_warn_at,
+      urgeAt: values.duplicate_tool_urge_at,
+      refuseAt: values.duplicate_tool_refuse_at,
+      exempt: values.duplicate_tool_exempt,
+    },
     network: { name: values.network, listen: values.listen, bootstrap: values.bootstrap, mdns: values.mdns },
     buying: {
       spendMaxMicros: values.max_spend,

@@ -46,6 +46,7 @@ const key = <T>(kind: Kind<T>, preset: string, meaning: string, extras: Extras =
 
 const timeout = integer(1, 3_600_000)
 const tokens = integer(0, 10_000_000)
+const repetitions = integer(2, 1_000)
 
 // One key per line, so that the table reads as a table.
 // oxfmt-ignore
@@ -90,6 +91,13 @@ export const KEYS = {
   routes: key(text, '', 'which target serves a model: `pattern=>target[|target]`, divided by commas; targets are provider names, `local`, `network`, `loopback`'),
   work_mode: key(oneOf('auto', 'passthrough', 'translation'), 'auto', 'whether requests may pass as they are, be translated between dialects, or either, as the provider needs'),
   model_aliases: key(text, '', 'other names for models: `from=>to`, divided by commas'),
+
+  // Agents.
+  duplicate_tool_detection: key(boolean, 'true', 'warn a model that repeats the same tool call with the same result, and refuse the request in the end'),
+  duplicate_tool_warn_at: key(repetitions, '3', 'equal rounds of tool calls at which the model is warned'),
+  duplicate_tool_urge_at: key(repetitions, '4', 'equal rounds at which it is warned urgently'),
+  duplicate_tool_refuse_at: key(repetitions, '5', 'equal rounds at which the request is refused'),
+  duplicate_tool_exempt: key(list, 'write_stdin, wait, wait_*, sleep, BashOutput, TaskOutput, AgentOutputTool, Monitor, poll*, *_poll', 'tools that are meant to be called again and again; `*` stands for any characters'),
 
   // The network.
   network: key(networkName, 'main', 'name of the network; nodes of different names do not see each other'),
@@ -143,7 +151,7 @@ export const KEYS_NOT_YET_USED: ReadonlySet<string> = new Set(
   (
     'account_email admin_email admin_endpoints admin_port allow_open_network anthropic_endpoints anthropic_max_tokens ' +
     'anthropic_port auth_disabled auth_secret base_url bridge_session_enabled bridge_session_max_count ' +
-    'bridge_session_ttl display_name duplicate_tool_detection email enable_facade enable_provider facade_endpoints ' +
+    'bridge_session_ttl display_name email enable_facade enable_provider facade_endpoints ' +
     'hooks_enabled hooks_script_path hooks_script_args hooks_script_env hooks_timeout identity_path ledger_path ' +
     'log_file_cli log_file_daemon marketplace_enabled model_aliases_dir model_aliases_file model_family ' +
     'model_provider_routes multiport_mode openai_completion_max_tokens openai_endpoints openai_port price_per_1k ' +

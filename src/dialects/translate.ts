@@ -16,14 +16,15 @@ import { createLosses } from './conversation/losses.ts'
 import type { OpaqueSeal } from './conversation/opaque-state.ts'
 import { createToolBridge, type ToolBridge } from './conversation/tool-bridge.ts'
 import { isEventStream } from './delivery.ts'
-import { ENDPOINTS, type Dialect, type Endpoint } from './dialect.ts'
+import { ENDPOINTS, type Dialect, type Endpoint, type Vendor } from './dialect.ts'
+import { adviceOf, errorReply } from './error-reply.ts'
 import type { AnswerHead, AnswerSink, ModelRequest } from './exchange.ts'
 import { answerHeadersForTranslation, requestHeadersForTranslation } from './headers.ts'
 import { isObject, parseObject, type JsonObject } from './json-value.ts'
 import { openaiChat } from './openai-chat/translation.ts'
 import { openaiResponses } from './openai-responses/translation.ts'
 import { profileOf } from './profiles.ts'
-import { readProviderError, writeProviderError } from './provider-error.ts'
+import { readProviderError } from './provider-error.ts'
 import { createSseReader, type SseReader } from './sse.ts'
 import { tidyRequest } from './tidy-request.ts'
 
@@ -205,14 +206,15 @@ class TranslatingSink implements AnswerSink {
 
   onHead(head: AnswerHead): void {
     const { status } = head
-    const isError = status >= 400
-    const wantsStream = this.#request.stream && !isError
-    if (isError) this.#body = this.#errorBody(status)
-    else if (isEventStream(head)) this.#body = wantsStream ? this.#streamToStream() : this.#streamToWhole()
-    else this.#body = wantsStream ? this.#wholeToStream() : this.#wholeToWhole()
-    const headers: Record<string, string> = {
-      ...answerHeadersForTranslation(head.headers, ENDPOINTS[this.#request.endpoint].vendor),
+    const { vendor } = ENDPOINTS[this.#request.endpoint]
+    const headers: Record<string, string> = { ...answerHeadersForTranslation(head.headers, vendor) }
+    if (status >= 400) {
+      this.#body = this.#errorBody(vendor, { status, headers })
+      return
     }
+    const wantsStream = this.#request.stream
+    if (isEventStream(head)) this.#body = wantsStream ? this.#streamToStream() : this.#streamToWhole()
+    else this.#body = wantsStream ? this.#wholeToStream() : this.#wholeToWhole()
     headers['content-type'] = wantsStream ? 'text/event-stream; charset=utf-8' : 'application/json'
     this.#sink.onHead({ status, headers })
   }
@@ -311,10 +313,15 @@ class TranslatingSink implements AnswerSink {
     })
   }
 
-  #errorBody(status: number): BodyTranslation {
+  /** Which status an error has depends on what its body says, so the head waits for it. */
+  #errorBody(vendor: Vendor, { status, headers }: AnswerHead): BodyTranslation {
     return this.#collect((text) => {
-      const error = readProviderError(status, text)
-      return writeProviderError(this.#request.dialect, error, this.#request.requestId).body
+      const reply = errorReply(vendor, readProviderError(status, text), this.#request.requestId)
+      this.#sink.onHead({
+        status: reply.status,
+        headers: { ...adviceOf(reply), ...headers, 'content-type': 'application/json' },
+      })
+      return reply.body
     })
   }
 

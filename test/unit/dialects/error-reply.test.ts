@@ -44,7 +44,7 @@ describe('an error reply', () => {
     ['no_offer', 'server_error', 'no_offer', 'overloaded_error', true],
     ['provider_timeout', 'server_error', 'provider_timeout', 'timeout_error', true],
     ['provider_broken', 'server_error', 'provider_broken', 'api_error', true],
-    ['translation_unavailable', 'server_error', 'translation_unavailable', 'api_error', false],
+    ['endpoint_unsupported', 'server_error', 'endpoint_unsupported', 'api_error', false],
   ] as const)(
     '%s is %s (%s) to OpenAI clients and %s to Anthropic ones',
     (code, type, openaiCode, anthropic, retried) => {
