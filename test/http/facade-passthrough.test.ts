@@ -262,9 +262,17 @@ describe('a probe', () => {
     expect((await exchange(`${facade.url}${path}`, { method })).status).toBe(200)
   })
 
-  test('for WebSocket is told at once to use HTTP', async () => {
+  test('for WebSocket, where that is off, is told at once to use HTTP', async () => {
+    const plain = await startFacade({ gateway: { webSocket: undefined } })
     const headers = { upgrade: 'websocket', connection: 'Upgrade', 'sec-websocket-version': '13' }
-    const answer = await exchange(`${facade.url}/v1/responses`, { headers })
+    const answer = await exchange(`${plain.url}/v1/responses`, { headers })
+    await plain.close()
     expect([answer.status, answer.json()]).toMatchObject([426, { error: { code: 'websocket_unsupported' } }])
+  })
+
+  test('for HTTP/2 is answered over HTTP/1.1, body and all', async () => {
+    const headers = { upgrade: 'h2c', connection: 'Upgrade, HTTP2-Settings', 'http2-settings': '' }
+    const answer = await exchange(`${facade.url}/v1/responses`, { headers, body: { model: 'test-model', input: 'x' } })
+    expect(answer.status).toBe(200)
   })
 })
