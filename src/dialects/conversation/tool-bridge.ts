@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { parseObject, type JsonObject } from '../json-value.ts'
 import type { Profile } from '../profiles.ts'
 import type { CallableTool, Conversation, ToolCallPart, ToolKind } from './conversation.ts'
+import { repairCommand, wantsCommandList } from './shell-repair.ts'
 
 /** The name by which a tool is known to the client. */
 export interface ToolName {
@@ -108,15 +109,21 @@ export function createToolBridge(conversation: Pick<Conversation, 'tools' | 'tur
     },
     needsWholeInput(wireName) {
       const bridged = byWireName.get(wireName)
-      return bridged !== undefined && bridged.tool.kind === 'custom' && bridged.wireKind === 'function'
+      return bridged !== undefined && (isWrappedCustom(bridged) || wantsCommandList(bridged.tool.parameters))
     },
     inputOf(wireName, argumentsText) {
       const bridged = byWireName.get(wireName)
-      if (bridged === undefined || bridged.tool.kind !== 'custom' || bridged.wireKind !== 'function')
-        return argumentsText
-      return unwrapCustomInput(argumentsText)
+      if (bridged === undefined) return argumentsText
+      if (isWrappedCustom(bridged)) return unwrapCustomInput(argumentsText)
+      return wantsCommandList(bridged.tool.parameters)
+        ? repairCommand(bridged.tool.parameters, argumentsText)
+        : argumentsText
     },
   }
+}
+
+function isWrappedCustom({ tool, wireKind }: BridgedTool): boolean {
+  return tool.kind === 'custom' && wireKind === 'function'
 }
 
 function bridge(tool: CallableTool, wireName: string, profile: Profile): BridgedTool {
