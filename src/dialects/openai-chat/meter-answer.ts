@@ -2,9 +2,10 @@
  * Reads Chat Completions and Embeddings answers. Source: the types of the `openai` SDK; for reasoning text,
  * which OpenAI does not send here, the fields of DeepSeek and vLLM.
  */
-import { noteError, textBytesOf, UNKNOWN_USAGE } from '../answer-tally.ts'
-import type { AnswerFinish, AnswerReader, AnswerTally, TokenUsage } from '../answer-tally.ts'
-import { asCount, asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
+import { noteError, textBytesOf } from '../answer-tally.ts'
+import type { AnswerFinish, AnswerReader, AnswerTally } from '../answer-tally.ts'
+import { asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
+import { readUsage } from './usage.ts'
 
 /** More parallel choices than this are not followed; OpenAI allows 128. */
 const CHOICES_MAX = 128
@@ -83,17 +84,4 @@ function contentBytes(content: unknown): number {
 
 function callBytes(call: JsonObject): number {
   return textBytesOf(call['name']) + textBytesOf(call['arguments']) + textBytesOf(call['input'])
-}
-
-function readUsage(usage: JsonObject): TokenUsage {
-  const input = asObject(usage['prompt_tokens_details'])
-  const output = asObject(usage['completion_tokens_details'])
-  return {
-    ...UNKNOWN_USAGE,
-    inputTokens: asCount(usage['prompt_tokens']),
-    cachedInputTokens: asCount(input['cached_tokens']),
-    cacheWriteTokens: asCount(input['cache_write_tokens']),
-    outputTokens: asCount(usage['completion_tokens']),
-    reasoningTokens: asCount(output['reasoning_tokens']),
-  }
 }
