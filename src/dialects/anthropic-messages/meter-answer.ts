@@ -4,6 +4,7 @@
 import { noteError, textBytesOf, UNKNOWN_USAGE } from '../answer-tally.ts'
 import type { AnswerFinish, AnswerReader, AnswerTally } from '../answer-tally.ts'
 import { asCount, asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
+import { mergeCounts, startCounts, usageOf, type UsageCounts } from './usage.ts'
 
 const FINISHES: Readonly<Record<string, AnswerFinish>> = {
   max_tokens: 'length',
@@ -17,10 +18,9 @@ export function meterMessagesAnswer(tally: AnswerTally): AnswerReader {
   let counts: UsageCounts = {}
   let stopReason: string | undefined
 
-  /** Counts are cumulative and may be partial: what an event does not say stays as it was. */
-  const noteUsage = (usage: JsonObject): void => {
-    counts = mergeCounts(counts, usage)
-    tally.usage = toUsage(counts)
+  const noteUsage = (next: UsageCounts): void => {
+    counts = next
+    tally.usage = usageOf(counts)
   }
 
   const finish = (): void => {
@@ -33,8 +33,7 @@ export function meterMessagesAnswer(tally: AnswerTally): AnswerReader {
         case 'message_start': {
           const message = asObject(value['message'])
           tally.model = asText(message['model'])
-          // Its output count is provisional, so only the input side is taken.
-          noteUsage({ ...asObject(message['usage']), output_tokens: undefined })
+          noteUsage(startCounts(asObject(message['usage'])))
           break
         }
         case 'content_block_start':
@@ -45,7 +44,7 @@ export function meterMessagesAnswer(tally: AnswerTally): AnswerReader {
           break
         case 'message_delta':
           stopReason = asText(asObject(value['delta'])['stop_reason']) ?? stopReason
-          noteUsage(asObject(value['usage']))
+          noteUsage(mergeCounts(counts, asObject(value['usage'])))
           break
         case 'message_stop':
           finish()
@@ -62,7 +61,7 @@ export function meterMessagesAnswer(tally: AnswerTally): AnswerReader {
         return
       }
       tally.model = asText(value['model'])
-      noteUsage(asObject(value['usage']))
+      noteUsage(mergeCounts(counts, asObject(value['usage'])))
       stopReason = asText(value['stop_reason'])
       for (const block of asList(value['content'])) tally.textBytes += blockBytes(asObject(block))
       if (stopReason !== undefined) finish()
@@ -82,37 +81,6 @@ export function meterTokenCount(tally: AnswerTally): AnswerReader {
     if (inputTokens !== undefined) tally.finish = 'complete'
   }
   return { event: read, done: () => undefined, whole: read }
-}
-
-interface UsageCounts {
-  readonly fresh?: number | undefined
-  readonly cacheRead?: number | undefined
-  readonly cacheWrite?: number | undefined
-  readonly output?: number | undefined
-  readonly thinking?: number | undefined
-}
-
-function mergeCounts(before: UsageCounts, usage: JsonObject): UsageCounts {
-  return {
-    fresh: asCount(usage['input_tokens']) ?? before.fresh,
-    cacheRead: asCount(usage['cache_read_input_tokens']) ?? before.cacheRead,
-    cacheWrite: asCount(usage['cache_creation_input_tokens']) ?? before.cacheWrite,
-    output: asCount(usage['output_tokens']) ?? before.output,
-    thinking: asCount(asObject(usage['output_tokens_details'])['thinking_tokens']) ?? before.thinking,
-  }
-}
-
-/** Anthropic counts fresh, cached and newly cached input apart; the total is their sum. */
-function toUsage(counts: UsageCounts): AnswerTally['usage'] {
-  const { fresh, cacheRead, cacheWrite } = counts
-  return {
-    // A sum that is no safe whole number any more says nothing, and no record could hold it.
-    inputTokens: fresh === undefined ? undefined : asCount(fresh + (cacheRead ?? 0) + (cacheWrite ?? 0)),
-    cachedInputTokens: cacheRead,
-    cacheWriteTokens: cacheWrite,
-    outputTokens: counts.output,
-    reasoningTokens: counts.thinking,
-  }
 }
 
 function blockBytes(block: JsonObject): number {

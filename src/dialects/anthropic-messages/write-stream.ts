@@ -1,0 +1,179 @@
+/**
+ * Writes a stream of Messages: message_start, for each block content_block_start, its deltas and content_block_stop, then
+ * message_delta and message_stop. Clients insist on it: no block inside another, deltas of the block's own kind, indexes
+ * without a gap, the signature last, an `event:` line for each.
+ */
+import type { TokenUsage } from '../answer-tally.ts'
+import type { AnswerEvent, Block, Stop } from '../conversation/answer.ts'
+import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
+import type { Native, OpaqueState } from '../conversation/conversation.ts'
+import type { JsonObject } from '../json-value.ts'
+import { errorEvent } from '../error-reply.ts'
+import { callHead, hiddenThinking, measuredUsage, messageHead, signatureOf } from './answer-content.ts'
+import { writeStop } from './stop-reason.ts'
+import { writeUsage } from './usage.ts'
+
+const DIALECT = 'anthropic-messages'
+
+const PING = eventText('ping', { type: 'ping' })
+
+/** Type of the deltas of a block, and the member that holds their text. */
+const DELTAS = {
+  text: ['text_delta', 'text'],
+  refusal: ['text_delta', 'text'],
+  reasoning: ['thinking_delta', 'thinking'],
+  'tool-call': ['input_json_delta', 'partial_json'],
+  native: ['text_delta', 'text'],
+} as const satisfies Record<Block['kind'], readonly [string, string]>
+
+/** Makes the writer of one answer. */
+export function createStreamWriter(writing: AnswerWriting): StreamWriter {
+  return new MessageStreamWriter(writing)
+}
+
+/** A class: one hidden class for all answers. */
+class MessageStreamWriter implements StreamWriter {
+  readonly #writing: AnswerWriting
+  #hasStarted = false
+  #isOver = false
+  /** Blocks shown so far. */
+  #count = 0
+  /** The open block of the hub; texts and thinking are shown from their first character on. */
+  #block: Block | undefined
+  #isShown = false
+  /** All of a delta before its text. */
+  #deltaHead = ''
+  #characters = 0
+  #held = { toolCalls: false, refusals: false }
+
+  constructor(writing: AnswerWriting) {
+    this.#writing = writing
+  }
+
+  write(event: AnswerEvent): string {
+    if (this.#isOver) return ''
+    switch (event.type) {
+      case 'delta':
+        return this.#delta(event.text)
+      case 'start':
+        return this.#start(event.usage)
+      case 'block':
+        return this.#start() + this.#close() + this.#open(event.block)
+      case 'annotation':
+        return this.#annotation(event.native)
+      case 'block-end':
+        return this.#close(event.native)
+      case 'ping':
+        return PING
+      case 'end':
+        return this.#start() + this.#close() + this.#end(event.stop, event.usage)
+      case 'error':
+        this.#isOver = true
+        return Buffer.from(errorEvent(DIALECT, event.error, this.#writing.answerId)).toString()
+    }
+  }
+
+  #start(usage?: TokenUsage): string {
+    if (this.#hasStarted) return ''
+    this.#hasStarted = true
+    const message = {
+      ...messageHead(this.#writing),
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+      stop_details: null,
+      usage: writeUsage(usage),
+    }
+    return eventText('message_start', { type: 'message_start', message })
+  }
+
+  #open(block: Block): string {
+    this.#block = block
+    this.#isShown = false
+    switch (block.kind) {
+      case 'native':
+        return this.#native(block.native, block.type, block.text)
+      case 'tool-call':
+        this.#held.toolCalls = true
+        return this.#show(callHead(block, this.#count, this.#writing)) + this.#delta(block.input)
+      case 'refusal':
+        this.#held.refusals = true
+        return this.#delta(block.text)
+      default:
+        return this.#delta(block.text)
+    }
+  }
+
+  #delta(text: string): string {
+    const block = this.#block
+    if (block === undefined || text === '') return ''
+    this.#characters += text.length
+    const opening = this.#isShown
+      ? ''
+      : this.#show(
+          block.kind === 'reasoning' ? { type: 'thinking', thinking: '', signature: '' } : { type: 'text', text: '' },
+        )
+    return `${opening}${this.#deltaHead}${JSON.stringify(text)}}}\n\n`
+  }
+
+  #show(block: JsonObject): string {
+    const [type, member] = DELTAS[this.#block?.kind ?? 'text']
+    this.#isShown = true
+    this.#deltaHead = `event: content_block_delta\ndata: {"type":"content_block_delta","index":${this.#count},"delta":{"type":"${type}","${member}":`
+    return eventText('content_block_start', { type: 'content_block_start', index: this.#count, content_block: block })
+  }
+
+  /** A block of Anthropic's servers as it is, any other's text. */
+  #native({ dialect, value }: Native, type: string, text: string | undefined): string {
+    if (dialect === DIALECT) return this.#show(value)
+    if (text !== undefined && text !== '') return this.#delta(text)
+    this.#writing.losses.drop(`content[].${type}`)
+    return ''
+  }
+
+  #annotation({ dialect, value }: Native): string {
+    if (dialect !== DIALECT || this.#block?.kind !== 'text' || !this.#isShown) {
+      this.#writing.losses.drop('content[].citations')
+      return ''
+    }
+    return this.#blockDelta({ type: 'citations_delta', citation: value })
+  }
+
+  #blockDelta(delta: JsonObject): string {
+    return eventText('content_block_delta', { type: 'content_block_delta', index: this.#count, delta })
+  }
+
+  #close(native?: OpaqueState): string {
+    const block = this.#block
+    if (block === undefined) return ''
+    this.#block = undefined
+    let ending = ''
+    if (block.kind === 'reasoning') ending = this.#thinkingEnd(native ?? block.native)
+    if (!this.#isShown) return ''
+    const stop = `event: content_block_stop\ndata: {"type":"content_block_stop","index":${this.#count}}\n\n`
+    this.#count += 1
+    return ending + stop
+  }
+
+  #thinkingEnd(native: OpaqueState | undefined): string {
+    if (this.#isShown) {
+      return this.#blockDelta({ type: 'signature_delta', signature: signatureOf(native, this.#writing) })
+    }
+    const hidden = hiddenThinking(native, this.#writing)
+    return hidden === undefined ? '' : this.#show(hidden)
+  }
+
+  #end(stop: Stop, usage: TokenUsage): string {
+    this.#isOver = true
+    const delta = {
+      type: 'message_delta',
+      delta: writeStop(stop, this.#held),
+      usage: writeUsage(measuredUsage(usage, this.#characters, this.#writing)),
+    }
+    return eventText('message_delta', delta) + eventText('message_stop', { type: 'message_stop' })
+  }
+}
+
+function eventText(name: string, value: JsonObject): string {
+  return `event: ${name}\ndata: ${JSON.stringify(value)}\n\n`
+}
