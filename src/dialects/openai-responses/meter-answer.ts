@@ -2,8 +2,9 @@
  * Reads Responses answers. Source: the types of the `openai` SDK.
  */
 import { noteError, textBytesOf } from '../answer-tally.ts'
-import type { AnswerFinish, AnswerReader, AnswerTally, TokenUsage } from '../answer-tally.ts'
+import type { AnswerFinish, AnswerReader, AnswerTally } from '../answer-tally.ts'
 import { asCount, asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
+import { readUsage } from './usage.ts'
 
 /** Events whose `delta` is text that the model generated. */
 const TEXT_DELTAS: ReadonlySet<unknown> = new Set([
@@ -130,16 +131,4 @@ function itemBytes(item: JsonObject): number {
     bytes += textBytesOf(part['text']) + textBytesOf(part['refusal'])
   }
   return bytes
-}
-
-function readUsage(usage: JsonObject): TokenUsage {
-  const input = asObject(usage['input_tokens_details'])
-  const output = asObject(usage['output_tokens_details'])
-  return {
-    inputTokens: asCount(usage['input_tokens']),
-    cachedInputTokens: asCount(input['cached_tokens']),
-    cacheWriteTokens: asCount(input['cache_write_tokens']),
-    outputTokens: asCount(usage['output_tokens']),
-    reasoningTokens: asCount(output['reasoning_tokens']),
-  }
 }

@@ -1,0 +1,194 @@
+/**
+ * An answer as the events of a Responses stream, in the vendor's order. What the last event holds is the whole answer
+ * (write-reply.ts), so that both say the same.
+ *
+ *   created in_progress (item.added ... item.done)* completed | incomplete | failed
+ *
+ * An item is done when the next one begins or the answer ends: only then is it known to be complete, and a client never runs a
+ * call that was cut off. Source: the types of the `openai` SDK (`ResponseStreamEvent`), and what Codex insists on.
+ */
+import type { TokenUsage } from '../answer-tally.ts'
+import type { AnswerEvent, Block, Stop } from '../conversation/answer.ts'
+import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
+import type { NativePart } from '../conversation/conversation.ts'
+import { sealState } from '../conversation/opaque-state.ts'
+import { errorEvent } from '../error-reply.ts'
+import { asText, type JsonObject } from '../json-value.ts'
+import { createOpenItem, type ItemPlace, type ItemStatus, type OpenItem } from './open-items.ts'
+import { createResponseObject, type ResponseObject } from './response-object.ts'
+import { writeUsage } from './usage.ts'
+
+/** No event, but a sign of life; passed-through streams get the same. */
+const KEEP_ALIVE = ': keep-alive\n\n'
+
+type OpenBlock = Exclude<Block, { kind: 'native' }>
+
+/** Writes the stream of one answer. */
+export class ResponseStreamWriter implements StreamWriter {
+  readonly #writing: AnswerWriting
+  readonly #response: ResponseObject
+  readonly #output: JsonObject[] = []
+  #sequenceNumber = 0
+  #itemsBegun = 0
+  #item: OpenItem | undefined
+  /** The open block, while it has shown nothing: one that never does leaves no trace. */
+  #pending: OpenBlock | undefined
+  #isStarted = false
+  #hasRefusal = false
+  /** The whole answer, after `end`. */
+  whole: JsonObject | undefined
+
+  constructor(writing: AnswerWriting) {
+    this.#writing = writing
+    this.#response = createResponseObject(writing)
+  }
+
+  write(event: AnswerEvent): string {
+    switch (event.type) {
+      case 'start':
+        return this.#start()
+      case 'block':
+        return this.#start() + this.#endBlock() + this.#openBlock(event.block)
+      case 'delta':
+        return this.#append(event.text)
+      case 'annotation':
+        return this.#show() + (this.#item?.annotate(event.native) ?? '')
+      case 'block-end':
+        return this.#endBlock(event)
+      case 'ping':
+        return KEEP_ALIVE
+      case 'end':
+        return this.#start() + this.#endBlock() + this.#end(event.stop, event.usage)
+      case 'error': {
+        const started = this.#start()
+        const position = { answerId: this.#response.id, nextSequenceNumber: this.#sequenceNumber }
+        const failed = errorEvent('openai-responses', event.error, this.#writing.answerId, position)
+        return started + Buffer.from(failed).toString('utf8')
+      }
+    }
+  }
+
+  #event(type: string, members: string): string {
+    const sequenceNumber = this.#sequenceNumber
+    this.#sequenceNumber += 1
+    return `event: ${type}\ndata: {"type":"${type}","sequence_number":${sequenceNumber},${members}}\n\n`
+  }
+
+  #start(): string {
+    if (this.#isStarted) return ''
+    this.#isStarted = true
+    const response = `"response":${this.#response.json({ status: 'in_progress', output: [], usage: null })}`
+    return this.#event('response.created', response) + this.#event('response.in_progress', response)
+  }
+
+  #openBlock(block: Block): string {
+    if (block.kind === 'native') return this.#writeNative(block)
+    this.#pending = block
+    const shown = block.kind === 'tool-call' ? this.#show() : ''
+    return shown + this.#append(block.kind === 'tool-call' ? block.input : block.text)
+  }
+
+  #append(text: string): string {
+    if (text === '') return ''
+    const shown = this.#show()
+    return shown + (this.#item?.append(text) ?? '')
+  }
+
+  /** Opens what the open block goes into, unless that is done. */
+  #show(): string {
+    const block = this.#pending
+    if (block === undefined) return ''
+    this.#pending = undefined
+    if (block.kind === 'refusal') this.#hasRefusal = true
+    if (this.#item?.takes(block) === true) return this.#item.open(block)
+    const finished = this.#finishItem('completed')
+    this.#item = createOpenItem(block, this.#nextPlace())
+    return finished + this.#item.open(block)
+  }
+
+  #nextPlace(): ItemPlace {
+    const { answerId, seal, losses } = this.#writing
+    const index = this.#itemsBegun
+    this.#itemsBegun += 1
+    return {
+      answerId,
+      index,
+      event: (type, members) => this.#event(type, members),
+      carry: (state) =>
+        state.dialect === 'openai-responses'
+          ? (asText(state.value['encrypted_content']) ?? null)
+          : sealState(seal, state),
+      dropAnnotation: () => losses.drop('output[].content[].annotations'),
+    }
+  }
+
+  #endBlock({ native }: Pick<AnswerEvent & { type: 'block-end' }, 'native'> = {}): string {
+    const pending = this.#pending
+    // Hidden thoughts have nothing to show, but their state must come back.
+    const hasState = pending?.kind === 'reasoning' && (native ?? pending.native) !== undefined
+    const shown = hasState ? this.#show() : ''
+    if (pending !== undefined && !hasState) {
+      this.#pending = undefined
+      return ''
+    }
+    return shown + (this.#item?.close(native) ?? '')
+  }
+
+  #finishItem(status: ItemStatus): string {
+    const item = this.#item
+    if (item === undefined) return ''
+    this.#item = undefined
+    const finished = item.finish(status)
+    return finished.events + this.#itemDone(finished.item)
+  }
+
+  #itemDone(item: JsonObject): string {
+    const index = this.#output.push(item) - 1
+    return this.#event('response.output_item.done', `"output_index":${index},"item":${JSON.stringify(item)}`)
+  }
+
+  #writeNative({ native: { dialect, value }, type }: NativePart): string {
+    if (dialect !== 'openai-responses') {
+      this.#writing.losses.drop(`output[].${type}`)
+      return ''
+    }
+    const finished = this.#finishItem('completed')
+    const { answerId, index } = this.#nextPlace()
+    const item = asText(value['id']) === undefined ? { ...value, id: `item_${answerId}_${index}` } : value
+    const added = this.#event('response.output_item.added', `"output_index":${index},"item":${JSON.stringify(item)}`)
+    return finished + added + this.#itemDone(item)
+  }
+
+  #end(stop: Stop, usage: TokenUsage): string {
+    const explained = this.#explain(stop)
+    const incompleteReason = this.#incompleteReasonOf(stop)
+    const status: ItemStatus = incompleteReason === undefined ? 'completed' : 'incomplete'
+    const finished = this.#finishItem(status) + this.#sayNothing(status)
+    const state = { status, incompleteReason, output: this.#output, usage: writeUsage(usage) }
+    this.whole = this.#response.object(state)
+    return explained + finished + this.#event(`response.${status}`, `"response":${this.#response.json(state)}`)
+  }
+
+  /** What a provider says of its refusal beside the text is the refusal here. */
+  #explain({ reason, explanation = '' }: Stop): string {
+    if (reason !== 'refusal' || explanation === '' || this.#hasRefusal) return ''
+    return this.#openBlock({ kind: 'refusal', text: explanation }) + this.#endBlock()
+  }
+
+  #incompleteReasonOf({ reason }: Stop): 'max_output_tokens' | 'content_filter' | undefined {
+    if (reason === 'length' || reason === 'context-full') return 'max_output_tokens'
+    return reason === 'refusal' && !this.#hasRefusal ? 'content_filter' : undefined
+  }
+
+  /** An answer without any item passes for a fault: one that says nothing is a message that says nothing. */
+  #sayNothing(status: ItemStatus): string {
+    if (this.#output.length > 0) return ''
+    this.#pending = { kind: 'text', text: '' }
+    return this.#show() + this.#finishItem(status)
+  }
+}
+
+/** Makes the writer of one answer's stream. */
+export function createStreamWriter(writing: AnswerWriting): StreamWriter {
+  return new ResponseStreamWriter(writing)
+}
