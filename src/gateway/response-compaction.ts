@@ -41,6 +41,12 @@ export function isCompaction(item: unknown): boolean {
   return type === 'compaction' || type === 'compaction_summary'
 }
 
+/** True for a message: other items may have a role as well. */
+export function isMessage(item: unknown): boolean {
+  const { type, role } = asObject(item)
+  return type === 'message' || (type === undefined && role !== undefined)
+}
+
 /** The message that says what this node's own `compaction` item holds; undefined for anybody else's. */
 export function openCompaction(item: unknown, seal: OpaqueSeal): JsonObject | undefined {
   const summary = asText(seal.open(asText(asObject(item)['encrypted_content']) ?? '')?.['summary'])
@@ -94,7 +100,7 @@ export function compactionEvents(response: JsonObject, item: JsonObject): Uint8A
 
 /** The answer of `/v1/responses/compact`: what the user said, then the compaction. */
 export function compactAnswer(response: JsonObject, input: readonly unknown[], item: JsonObject): JsonObject {
-  const said = input.filter((each) => asObject(each)['role'] === 'user')
+  const said = input.filter((each) => isMessage(each) && asObject(each)['role'] === 'user')
   return {
     id: response['id'],
     object: 'response.compaction',
@@ -107,7 +113,7 @@ export function compactAnswer(response: JsonObject, input: readonly unknown[], i
 /** An item as a model without tools can read it; nothing for what only its maker can read. */
 function tellItem(item: unknown): readonly JsonObject[] {
   if (!isObject(item)) return []
-  if (item['role'] !== undefined) return [item]
+  if (isMessage(item)) return [item]
   if (item['output'] !== undefined) return [textMessage('user', `[Result of a tool: ${textOf(item['output'])}]`)]
   if (item['call_id'] === undefined) return []
   const { id: _id, call_id: _callId, status: _status, type, name, ...rest } = item

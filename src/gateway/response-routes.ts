@@ -4,6 +4,7 @@
 import type { FastifyInstance } from 'fastify'
 import { TokError } from '../base/errors.ts'
 import { asObject, asText, type JsonObject } from '../dialects/json-value.ts'
+import { isMessage } from './response-compaction.ts'
 import { LOCAL_OWNER } from './response-state.ts'
 import type { ResponseStore, StoredResponse } from './response-store.ts'
 
@@ -63,7 +64,7 @@ export function addResponseRoutes(app: FastifyInstance, store: ResponseStore): v
 /** An input item with what clients rely on, though the request may have left it out: type, id and parts. */
 function describeItem(item: JsonObject, id: string): JsonObject {
   const own = { ...item, id: asText(item['id']) ?? id }
-  if (item['role'] === undefined) return own
+  if (!isMessage(item)) return own
   const content = item['content']
   const type = item['role'] === 'assistant' ? 'output_text' : 'input_text'
   const parts = typeof content === 'string' ? [{ type, text: content }] : content

@@ -220,10 +220,9 @@ describe('each refusal comes in the words of the dialect that asked', () => {
     ['DELETE', '/v1/responses/resp_1'],
     ['GET', '/v1/responses/resp_1/input_items'],
     ['POST', '/v1/responses/resp_1/cancel'],
-    ['POST', '/v1/responses/compact'],
-  ])('%s %s: no answers are kept here', async (method, path) => {
+  ])('%s %s: no such answer is kept here', async (method, path) => {
     const answer = await exchange(`${facade.url}${path}`, { method })
-    expect(answer.status).toBe(501)
+    expect(answer.status).toBe(404)
     nativeError(path, answer.json())
   })
 
