@@ -98,11 +98,11 @@ const RUN_STAMPS = /^(?:Chunk ID|Wall time|Process Group PGID): .*$/gm
 
 /** Characters that every JSON writer leaves as they are. */
 const PLAIN_RUN = /[\w .()-]{1,64}/g
-const SAMPLED_CHARACTERS = 1_000
+const SAMPLED_CHARACTERS = 400
 
 /**
  * False if no round of the conversation can have been repeated; true says nothing. Reads bytes only: the newest result, and
- * whether its text stands anywhere else.
+ * whether its text stands anywhere before it.
  */
 export function mayLoop(dialect: Dialect, body: Uint8Array): boolean {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
@@ -111,13 +111,10 @@ export function mayLoop(dialect: Dialect, body: Uint8Array): boolean {
   if (newest <= 0 || bytes.lastIndexOf(mark, newest - 1) === -1) return false
   const span = enclosingObject(bytes, newest + mark.length)
   if (span === undefined) return true
-  const [step] = STEP_READERS[dialect](
-    asConversation(dialect, parseObject(bytes.toString('utf8', span.start, span.end))),
-  )
+  const result = bytes.subarray(span.start, span.end)
+  const [step] = STEP_READERS[dialect](asConversation(dialect, parseObject(result.toString('utf8'))))
   const sample = step?.kind === 'result' ? plainSample(step.content) : undefined
-  if (sample === undefined) return true
-  const first = bytes.indexOf(sample)
-  return first === -1 || bytes.indexOf(sample, first + sample.length) !== -1
+  return sample === undefined || !result.includes(sample) || bytes.subarray(0, span.start).includes(sample)
 }
 
 /** A conversation of one result. */
