@@ -7,6 +7,7 @@ import { TokError } from '../base/errors.ts'
 import type { StreamPosition } from './answer-tally.ts'
 import type { OverflowTokens } from './context-overflow.ts'
 import type { Dialect, Vendor } from './dialect.ts'
+import type { JsonObject } from './json-value.ts'
 import {
   isAnthropicOverflow,
   kindOfStatus,
@@ -119,7 +120,7 @@ export function errorEvent(
           id: position.answerId ?? `resp_${requestId}`,
           object: 'response',
           status: 'failed',
-          error: { code: failure.responsesCode, message: failure.message },
+          error: responseErrorOf(failure),
           incomplete_details: null,
           output: [],
           usage: null,
@@ -133,6 +134,15 @@ export function adviceOf({ headers }: ErrorReply): Readonly<Record<string, strin
   return Object.fromEntries(
     Object.entries(headers).filter(([name]) => name === 'x-should-retry' || name === 'x-tok-error'),
   )
+}
+
+/** What `response.failed` holds as its error, for a stream that this node writes itself. */
+export function responseError(error: ProviderError): JsonObject {
+  return responseErrorOf(failureOf('openai', error))
+}
+
+function responseErrorOf({ responsesCode, message }: Failure): JsonObject {
+  return { code: responsesCode, message }
 }
 
 function namedEvent(name: string, value: unknown): Uint8Array {

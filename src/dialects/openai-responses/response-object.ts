@@ -8,7 +8,8 @@ import { asList, asObject, asText, isObject, type JsonObject } from '../json-val
 
 /** What changes while an answer is made. */
 export interface ResponseState {
-  readonly status: 'in_progress' | 'completed' | 'incomplete'
+  readonly status: 'in_progress' | 'completed' | 'incomplete' | 'failed'
+  readonly error?: JsonObject | undefined
   readonly incompleteReason?: 'max_output_tokens' | 'content_filter' | undefined
   readonly output: readonly JsonObject[]
   readonly usage: JsonObject | null
@@ -26,12 +27,12 @@ export function createResponseObject(writing: AnswerWriting): ResponseObject {
   const id = `resp_${writing.answerId}`
   const settings = repeatRequest(writing.request)
   let settingsJson: string | undefined
-  const stateOf = ({ status, incompleteReason, output, usage }: ResponseState): JsonObject => ({
+  const stateOf = ({ status, error, incompleteReason, output, usage }: ResponseState): JsonObject => ({
     id,
     object: 'response',
     created_at: writing.createdAtS,
     status,
-    error: null,
+    error: error ?? null,
     incomplete_details: incompleteReason === undefined ? null : { reason: incompleteReason },
     model: writing.model,
     output,

@@ -12,8 +12,9 @@ import type { AnswerEvent, Block, Stop } from '../conversation/answer.ts'
 import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
 import type { NativePart } from '../conversation/conversation.ts'
 import { sealState } from '../conversation/opaque-state.ts'
-import { errorEvent } from '../error-reply.ts'
+import { responseError } from '../error-reply.ts'
 import { asText, type JsonObject } from '../json-value.ts'
+import type { ProviderError } from '../provider-error.ts'
 import { createOpenItem, type ItemPlace, type ItemStatus, type OpenItem } from './open-items.ts'
 import { createResponseObject, type ResponseObject } from './response-object.ts'
 import { writeUsage } from './usage.ts'
@@ -59,12 +60,8 @@ export class ResponseStreamWriter implements StreamWriter {
         return KEEP_ALIVE
       case 'end':
         return this.#start() + this.#endBlock() + this.#end(event.stop, event.usage)
-      case 'error': {
-        const started = this.#start()
-        const position = { answerId: this.#response.id, nextSequenceNumber: this.#sequenceNumber }
-        const failed = errorEvent('openai-responses', event.error, this.#writing.answerId, position)
-        return started + Buffer.from(failed).toString('utf8')
-      }
+      case 'error':
+        return this.#start() + this.#fail(event.error)
     }
   }
 
@@ -167,6 +164,12 @@ export class ResponseStreamWriter implements StreamWriter {
     const state = { status, incompleteReason, output: this.#output, usage: writeUsage(usage) }
     this.whole = this.#response.object(state)
     return explained + finished + this.#event(`response.${status}`, `"response":${this.#response.json(state)}`)
+  }
+
+  /** What is not done stays so: a client runs no call of an answer that failed. */
+  #fail(error: ProviderError): string {
+    const state = { status: 'failed', error: responseError(error), output: this.#output, usage: null } as const
+    return this.#event('response.failed', `"response":${this.#response.json(state)}`)
   }
 
   /** What a provider says of its refusal beside the text is the refusal here. */
