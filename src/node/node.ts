@@ -157,6 +157,7 @@ export async function createNode({
         host: config.facade.host,
         port: config.facade.port,
         bodyLimitBytes: config.facade.bodyLimitBytes,
+        loopGuard: config.loopGuard,
         webSocket: websocket ? DEFAULT_GATEWAY_OPTIONS.webSocket : undefined,
       },
     )

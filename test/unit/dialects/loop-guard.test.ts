@@ -14,7 +14,7 @@ let ids = 0
 
 /** A conversation as clients of a dialect send it; a text is a user's turn. */
 function conversation(dialect: Dialect, turns: readonly Turn[]): JsonObject {
-  const list = turns.flatMap((turn) => {
+  const list = turns.flatMap((turn): JsonObject[] => {
     if (typeof turn === 'string') return [{ role: 'user', content: turn }]
     const calls = turn.map(([name, input, result]) => ({ id: `call_${(ids += 1)}`, name, input, result }))
     switch (dialect) {
