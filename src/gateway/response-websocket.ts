@@ -11,7 +11,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws'
 import type { Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
 import { errorReply } from '../dialects/error-reply.ts'
-import { asObject, parseObject, type JsonObject } from '../dialects/json-value.ts'
+import { asObject, isObject, parseObject, type JsonObject } from '../dialects/json-value.ts'
 import { skimRequest } from '../dialects/skim-request.ts'
 import { checkCaller } from './check-caller.ts'
 import { normaliseUrl } from './normalise-url.ts'
@@ -131,9 +131,7 @@ class Connection {
     onClosed: () => void,
   ) {
     this.#socket = socket
-    // The handshake has no body: what it may say of one is not said of the frames.
-    const { 'content-type': _type, 'content-encoding': _encoding, 'content-length': _length, ...rest } = headers
-    this.#headers = rest
+    this.#headers = headersOfFrames(headers)
     this.#url = url
     this.#dependencies = dependencies
     this.#options = options
@@ -212,7 +210,14 @@ class Connection {
       throw new TokError('parameter_unsupported', { param: 'stream_id', reason })
     }
     const { type: _type, generate, stream: _stream, ...request } = frame
-    const body = Buffer.from(JSON.stringify({ ...request, stream: true }))
+    const metadata = request['client_metadata']
+    const body = Buffer.from(
+      JSON.stringify({
+        ...request,
+        ...(isObject(metadata) ? { client_metadata: metadataOfRequest(metadata) } : {}),
+        stream: true,
+      }),
+    )
     if (generate === false) {
       await this.#prewarm(body, requestId)
       this.#rest()
@@ -265,6 +270,25 @@ function createMemory(): ResponseMemory {
       if (remembered.size > REMEMBERED && oldest !== undefined) remembered.delete(oldest)
     },
   }
+}
+
+/** What a handshake says of itself is not said of the requests after it: a body it has not, the protocol, its own turn. */
+function headersOfFrames(handshake: IncomingHttpHeaders): IncomingHttpHeaders {
+  const headers = { ...handshake }
+  for (const name of ['content-type', 'content-encoding', 'content-length', 'x-codex-turn-metadata'])
+    delete headers[name]
+  const betas = String(headers['openai-beta'] ?? '').split(',')
+  const kept = betas
+    .map((beta) => beta.trim())
+    .filter((beta) => beta !== '' && !beta.startsWith('responses_websockets'))
+  if (kept.length > 0) headers['openai-beta'] = kept.join(', ')
+  else delete headers['openai-beta']
+  return headers
+}
+
+/** Codex puts what would be headers, and times of the connection, into the metadata of its frames. */
+function metadataOfRequest(metadata: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(metadata).filter(([name]) => !/^(?:x-codex-ws-|ws_)/.test(name)))
 }
 
 function pathOf(url: string): string {

@@ -83,6 +83,20 @@ describe('an answer over WebSocket', () => {
     expect(text).toBe(DEFAULT_TEXT)
   })
 
+  test('asks the provider for nothing that only a WebSocket has', async () => {
+    const headers = {
+      'openai-beta': 'responses_websockets=2026-02-06, other=v1',
+      'x-codex-turn-metadata': 'old',
+      originator: 'me',
+    }
+    const { create } = await connectTo(facade, { headers })
+    const client_metadata = { turn: '1', 'x-codex-ws-stream-request-start-ms': '5', ws_request_header_traceparent: 'x' }
+    await create({ model: 'test-model', input: 'What?', client_metadata })
+    expect(sent()['client_metadata']).toEqual({ turn: '1' })
+    expect(engine.requests.at(-1)?.headers).toMatchObject({ 'openai-beta': 'other=v1', originator: 'me' })
+    expect(engine.requests.at(-1)?.headers['x-codex-turn-metadata']).toBeUndefined()
+  })
+
   test('comes to a client that packs its frames', async () => {
     const { create, socket } = await connectTo(facade, { perMessageDeflate: { threshold: 0 } })
     expect(socket.extensions).toContain('permessage-deflate')
