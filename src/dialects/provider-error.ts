@@ -67,7 +67,7 @@ export const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
   rate_limit: 429,
   quota: 429,
   timeout: 504,
-  server: 500,
+  server: 502,
   overloaded: 503,
 }
 
@@ -172,7 +172,12 @@ function errorOf(message: string, words: readonly string[], status: number | und
   const overflow = mayOverflow(status) ? readContextOverflow(message, words) : undefined
   const kind = overflow === undefined ? kindOf(message, words, status) : 'context_length'
   const clipped = message.length > MESSAGE_CHARACTERS_MAX ? `${message.slice(0, MESSAGE_CHARACTERS_MAX)}...` : message
-  return { status: status ?? STATUS_OF_KIND[kind], kind, message: withoutSecrets(clipped), tokens: overflow }
+  return {
+    status: isErrorStatus(status) ? status : STATUS_OF_KIND[kind],
+    kind,
+    message: withoutSecrets(clipped),
+    tokens: overflow,
+  }
 }
 
 function mayOverflow(status: number | undefined): boolean {

@@ -126,7 +126,11 @@ describe('an error answer of a provider', () => {
     const failed = { type: 'response.failed', response: { error: { code: 'rate_limit_exceeded', message: 'x' } } }
     expect(providerErrorOf(failed)).toMatchObject({ status: 429, kind: 'rate_limit' })
     const flat = { type: 'error', code: 'server_error', message: 'x', param: null }
-    expect(providerErrorOf(flat)).toMatchObject({ status: 500, kind: 'server', message: 'x' })
+    expect(providerErrorOf(flat)).toMatchObject({ status: 502, kind: 'server', message: 'x' })
+  })
+
+  it('is told as one of its kind where its status is none that HTTP has', () => {
+    expect(readProviderError(1000, '{}')).toMatchObject({ status: 502, kind: 'server' })
   })
 
   it('tells of an overflow with the numbers that stand beside the message', () => {
