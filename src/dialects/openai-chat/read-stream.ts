@@ -2,8 +2,8 @@
  * A Chat Completions stream as events. Source: the types of the `openai` SDK; what vLLM, Ollama, llama.cpp, DeepSeek, OpenRouter,
  * Mistral and Gemini do otherwise.
  */
-import type { TokenUsage } from '../answer-tally.ts'
-import { UNKNOWN_USAGE } from '../answer-tally.ts'
+import { TokError } from '../../base/errors.ts'
+import { UNKNOWN_USAGE, type TokenUsage } from '../answer-tally.ts'
 import type { AnswerListener } from '../conversation/answer.ts'
 import type { AnswerReading, StreamReader } from '../conversation/contract.ts'
 import { createSerialBlocks, type SerialBlock, type SerialBlocks } from '../conversation/serial-blocks.ts'
@@ -17,6 +17,9 @@ const DONE = '[DONE]'
 
 /** More calls in one answer than any server makes; what comes beyond is one that has gone wrong. */
 const CALLS_MAX = 1_024
+
+/** Arguments and reasoning are kept until the answer ends; of both together, in UTF-16 units. */
+const KEPT_MAX = 16_777_216
 
 /** Makes a reader of one stream. */
 export function createStreamReader(reading: AnswerReading, emit: AnswerListener): StreamReader {
@@ -40,7 +43,7 @@ export function createStreamReader(reading: AnswerReading, emit: AnswerListener)
 }
 
 /**
- * An answer as it comes. A whole one is one chunk, with `message` for `delta`: so what a stream adds up to and what a whole answer
+ * An answer as it comes; throws TokError `provider_broken` if there is too much of it. A whole one is one chunk, with `message` for `delta`: so what a stream adds up to and what a whole answer
  * says cannot differ.
  */
 export class ChatAnswer {
@@ -56,6 +59,7 @@ export class ChatAnswer {
   #finishReason: string | undefined
   #stopSequence: string | undefined
   #extras: JsonObject = {}
+  #kept = 0
   #hasStarted = false
   #isOver = false
 
@@ -137,6 +141,7 @@ export class ChatAnswer {
 
   #think(text: string, name: string, details: readonly unknown[]): void {
     if (text === '' && details.length === 0) return
+    this.#keep(text)
     this.#closeText()
     this.#reasoning ??= new OpenReasoning(this.#blocks.begin(), this.#reading)
     this.#reasoning.append(text, name, details)
@@ -188,6 +193,7 @@ export class ChatAnswer {
     const id = asText(call['id'])
     const name = asText(part['name'])
     const text = inputTextOf(part['arguments'] ?? part['input'])
+    this.#keep(text)
     const index = member === 'message' ? position : (asCount(call['index']) ?? this.#indexOf(id, position))
     let open = this.#calls.findLast((each) => each.index === index)
     // Gemini gives every call the index 0.
@@ -200,6 +206,13 @@ export class ChatAnswer {
       this.#calls.push(open)
     }
     open.append(this.#isTaken(id, open) ? undefined : id, name, text)
+  }
+
+  #keep(text: string): void {
+    this.#kept += text.length
+    if (this.#kept <= KEPT_MAX) return
+    const reason = 'its calls and reasoning are longer than a node holds'
+    throw new TokError('provider_broken', { provider: this.#reading.target, reason })
   }
 
   /** Where a server tells no index, a new id begins a new call. */
