@@ -109,7 +109,10 @@ class MessagesWriter {
   #openCall(block: Block): void {
     const id = String(block['id'])
     let writtenId = id
-    for (let count = 2; this.#usedIds.has(writtenId); count += 1) writtenId = `${id}_${count}`
+    for (let count = 2; this.#usedIds.has(writtenId); count += 1) {
+      const ending = `_${count}`
+      writtenId = id.slice(0, this.#writing.profile.callIdCharactersMax - ending.length) + ending
+    }
     this.#usedIds.add(writtenId)
     block['id'] = writtenId
     this.#calls.push({ id, writtenId })

@@ -84,7 +84,7 @@ function calledNames(messages: readonly Message[]): ReadonlySet<string> {
 }
 
 function outputLimit({ outputTokensMax }: Conversation, { profile }: RequestWriting): number {
-  return Math.min(outputTokensMax ?? profile.outputTokensDefault, profile.outputTokensMax ?? Infinity)
+  return Math.max(1, Math.min(outputTokensMax ?? profile.outputTokensDefault, profile.outputTokensMax ?? Infinity))
 }
 
 interface WrittenThinking {
