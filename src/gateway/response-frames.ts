@@ -11,9 +11,12 @@ import type { AnswerOutlet } from './answer-writer.ts'
 /** Bytes on their way to a client above which the provider waits, and down to which it does. */
 const BUFFERED_MAX = 262_144
 const ERROR_BYTES_MAX = 1_048_576
+const LAST_EVENT = /"type"\s*:\s*"response\.(?:completed|incomplete|failed)"/
 
 /** One answer as frames on one connection, which outlives it. */
 export class FrameOutlet extends Writable implements AnswerOutlet {
+  /** True once the client has the last event: it may ask again, though the provider's stream has not ended yet. */
+  isAnswered = false
   readonly #socket: WebSocket
   #status = 200
   #headers: Readonly<Record<string, string | number>> = {}
@@ -33,7 +36,9 @@ export class FrameOutlet extends Writable implements AnswerOutlet {
     this.#headers = headers
     if (!String(headers['content-type']).startsWith('text/event-stream')) return
     this.#events = createSseReader(({ data }) => {
-      if (data.startsWith('{')) this.#send(data)
+      if (!data.startsWith('{')) return
+      this.#send(data)
+      this.isAnswered ||= LAST_EVENT.test(data)
     })
   }
 
@@ -62,7 +67,7 @@ export class FrameOutlet extends Writable implements AnswerOutlet {
 
   /** An answer that ends without its end leaves a client that cannot tell, unless the connection ends with it. */
   override _destroy(_error: Error | null, callback: (error?: Error | null) => void): void {
-    if (!this.writableFinished) this.#socket.close(1011, 'the answer broke off')
+    if (!this.writableFinished && !this.isAnswered) this.#socket.close(1011, 'the answer broke off')
     callback()
   }
 

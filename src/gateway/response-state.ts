@@ -107,12 +107,12 @@ export function keepsResponses({ isVendor, dialect }: RouteTarget): boolean {
 }
 
 /** The items of a request's `input`, a text as the message that it stands for. */
-export function inputItems(input: unknown): readonly unknown[] {
+function inputItems(input: unknown): readonly unknown[] {
   return typeof input === 'string' ? [{ type: 'message', role: 'user', content: input }] : asList(input)
 }
 
 /** The conversation up to the end of an answer. What came before a compaction is gone with it. */
-export function conversationOf({ input, response }: StoredResponse): readonly unknown[] {
+function conversationOf({ input, response }: StoredResponse): readonly unknown[] {
   const output = asList(response['output'])
   return output.some(isCompaction) ? output : [...input, ...output]
 }

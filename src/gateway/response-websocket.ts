@@ -53,6 +53,8 @@ export interface ResponseWebSocket {
 
 const PATH = '/v1/responses'
 const CONNECTIONS_MAX = 256
+/** Bytes of refusals and of an answer that a client may leave unread. */
+const UNREAD_MAX = 1_048_576
 /** Answers a connection goes on from: the last one, and the one before, from which a client may try again. */
 const REMEMBERED = 2
 
@@ -182,11 +184,19 @@ class Connection {
     this.#cancelIdle = this.#dependencies.clock.after(this.#options.idleMs, close)
   }
 
+  #free(outlet: FrameOutlet): void {
+    this.#outlet = undefined
+    this.#isBusy = false
+    outlet.destroy()
+  }
+
   #onMessage(data: RawData, isBinary: boolean): void {
     // Codex acknowledges answers; nothing waits for that.
     const frame = isBinary ? undefined : parseObject(String(data))
     if (frame?.['type'] === 'response.processed') return
     const requestId = randomUUID()
+    // What is left of an answer that the client has is ended as if the client had hung up.
+    if (this.#outlet?.isAnswered === true) this.#free(this.#outlet)
     if (this.#isBusy) {
       this.#sendError(new TokError('connection_busy'), requestId)
       return
@@ -226,7 +236,9 @@ class Connection {
     const outlet = new FrameOutlet(this.#socket)
     this.#outlet = outlet
     outlet.on('error', (error) => this.#dependencies.logger.warn({ requestId, reason: error.message }, 'answer broke'))
-    outlet.on('close', () => this.#rest())
+    outlet.on('close', () => {
+      if (this.#outlet === outlet) this.#rest()
+    })
     const caller = { headers: this.#headers, url: this.#url, memory: this.#memory }
     await this.#dependencies.relay.serve('responses', requestId, caller, body, outlet)
   }
@@ -256,6 +268,8 @@ class Connection {
     const { status, headers, body } = errorReply('openai', error, requestId)
     const { 'content-type': _type, ...rest } = headers
     this.#socket.send(errorFrame(status, asObject(parseObject(body)?.['error']), rest), { compress: false })
+    // Who keeps asking and reads nothing would fill the memory with refusals.
+    if (this.#socket.bufferedAmount > UNREAD_MAX) this.#socket.terminate()
   }
 }
 
@@ -295,7 +309,10 @@ function pathOf(url: string): string {
   return url.split('?')[0] ?? ''
 }
 
+/** Nobody else listens to the socket any more: an error that nobody hears would end the process. */
 function refuse(socket: Duplex, error: TokError): void {
+  socket.on('error', () => socket.destroy())
+  socket.once('finish', () => socket.destroy())
   const { status, headers, body } = errorReply('openai', error, randomUUID())
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   const length = Buffer.byteLength(body)

@@ -245,6 +245,18 @@ describe('a frame that cannot be served', () => {
     expect(await client.ended()).toMatchObject({ type: 'response.completed', response: { id: 'resp_a' } })
   })
 
+  test('is none that follows the last event, though the provider is not done with its stream', async () => {
+    const client = await connectTo(facade)
+    const completed = event('response.completed', { response: { id: 'resp_a', output: [] } })
+    engine.script({ headers: SSE, body: [completed, 300], ending: 'end' })
+    for (const input of ['x', 'y']) {
+      expect((await client.create({ model: 'test-model', input })).at(-1)?.type).toBe('response.completed')
+    }
+    await until(() => facade.records.length >= 2)
+    expect(facade.records.slice(-2).map(({ status }) => status)).toEqual(['completed', 'completed'])
+    expect(client.socket.readyState).toBe(client.socket.OPEN)
+  })
+
   test('for it is larger than a body may be ends the connection', async () => {
     const client = await connectTo(facade)
     client.send({ type: 'response.create', model: 'test-model', input: 'x'.repeat(1_000_000) })
