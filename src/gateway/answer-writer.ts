@@ -128,7 +128,8 @@ export function createAnswerWriter(
         wasQuiet = false
         tail = bytes.length >= 4 ? bytes : Buffer.concat([tail.subarray(-4), bytes])
       }
-      if (writer.begun) return outlet.write(bytes)
+      // Nothing waits for a client that has left.
+      if (writer.begun) return outlet.destroyed || outlet.write(bytes)
       held.push(bytes)
       flushSoon()
       return true

@@ -9,7 +9,7 @@
  *     |       |       |         |          +-- 429 or 5xx, and another target is left: ask that one
  *     |       |       |         +-- failed before it answered: the next target if that can help, or the native error
  *     +-------+-------+-- refused: the native error
- *   The client leaves at any point: the inference is aborted at once.
+ *   The client leaves at any point: the inference is aborted at once. It leaves at the last event: the answer was whole.
  *
  * A target of another dialect gets the request translated, and its answer comes back in the client's (dialects/translate.ts);
  * all the rest is the same for both.
@@ -105,6 +105,8 @@ const KEEP_ALIVE_EVENTS: Readonly<Record<Vendor, Uint8Array>> = {
 
 /** Of an error's body no more is read than this. */
 const ERROR_BYTES_MAX = 1_048_576
+/** How long what follows an answer's last event is waited for once its client has hung up. */
+const UNREAD_MS = 1_000
 
 /** Makes the relay. */
 export function createInferenceRelay(dependencies: RelayDependencies, options: RelayOptions): InferenceRelay {
@@ -182,6 +184,7 @@ class Inference {
   #loopCount = 0
   #retryOf: string | undefined
   #cancelThinking: () => void = () => undefined
+  #cancelUnread: () => void = () => undefined
   /** True while the client has an event stream that is only kept alive: no target has begun to answer yet. */
   #isKeptAlive = false
   /** The body of an error, which is read before it is given on; undefined for any other answer. */
@@ -509,6 +512,15 @@ class Inference {
   #onClientGone(): void {
     if (this.#isOver) return
     const error = new TokError('client_left')
+    if (this.#isEventStream && this.#meter?.finish !== undefined) {
+      // Codex hangs up at the last event, before the end of HTTP and, of a bought answer, before the seller's receipt.
+      this.#exchange?.resume()
+      this.#cancelUnread = this.#dependencies.clock.after(UNREAD_MS, () => {
+        this.#onEnd()
+        this.#exchange?.abort(error)
+      })
+      return
+    }
     this.#meter?.end()
     this.#finish('aborted', error)
     this.#exchange?.abort(error)
@@ -540,6 +552,7 @@ class Inference {
     if (this.#isOver) return
     this.#isOver = true
     this.#cancelThinking()
+    this.#cancelUnread()
     this.#writer.dispose()
     const { clock, logger, recordInference } = this.#dependencies
     const target = this.#target
