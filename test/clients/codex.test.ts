@@ -1,4 +1,5 @@
-import { describe, test } from 'vitest'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { describe, expect, test } from 'vitest'
 import { DIALECTS } from '../../src/dialects/dialect.ts'
 import { codex } from '../support/agent-clients.ts'
 import { NOTES_REQUESTS, notesErrand, stampErrand } from '../support/agent-script.ts'
@@ -27,5 +28,19 @@ describe.for(DIALECTS)('Codex on a server that speaks %s', (dialect) => {
     const work = await runErrandAtFacade(codex(), stampErrand, { model, dialect })
     expectDone(work)
     expectRecorded(work, 'openai-responses', requests)
+  })
+
+  test('keeps notes over a WebSocket', async () => {
+    let httpRequests = 0
+    const count = (): void => {
+      httpRequests += 1
+    }
+    subscribe('http.server.request.start', count)
+    const work = await runErrandAtFacade(codex({ overWebSocket: true }), notesErrand, { model: 'gpt-5.5', dialect })
+    unsubscribe('http.server.request.start', count)
+    expectDone(work)
+    expectRecorded(work, 'openai-responses', NOTES_REQUESTS)
+    // One handshake, and the requests to the provider. Where it gets no WebSocket it asks by HTTP and says nothing.
+    expect(httpRequests).toBe(1 + work.requests.length)
   })
 })
