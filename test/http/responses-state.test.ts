@@ -16,8 +16,12 @@ beforeAll(async () => {
   engine = await startScriptedProvider()
   vendor = await startScriptedProvider({ models: ['gpt-test'] })
   facade = await startFacade({
-    servers: [{ name: 'engine', url: engine.url }],
-    routes: 'test-model=>engine,gpt-both=>openai|engine,gpt-*=>openai',
+    servers: [
+      { name: 'engine', url: engine.url },
+      { name: 'chat', url: engine.url, dialects: ['openai-chat'] },
+      { name: 'messages', url: engine.url, dialects: ['anthropic-messages'] },
+    ],
+    routes: 'test-model=>engine,chat-model=>chat,messages-model=>messages,gpt-both=>openai|engine,gpt-*=>openai',
     providers: { openai: { baseUrl: vendor.url, apiKey: 'key-of-the-vendor' } },
     gateway: { bodyLimitBytes: 1_000_000 },
   })
@@ -129,6 +133,48 @@ describe('an answer that the client wants kept', () => {
     const { text } = await exchange(`${facade.url}/v1/responses`, { body })
     expect(text()).toContain('response.failed')
     expect((await exchange(`${facade.url}/v1/responses/resp_cut`)).status).toBe(404)
+  })
+})
+
+describe.each(['chat-model', 'messages-model'])('an answer of a server of another dialect (%s)', (model) => {
+  test('is kept and gone on from like any other', async () => {
+    const first = await client.responses.create({ model, input: 'One?', store: true })
+    expect((await client.responses.retrieve(first.id)).output_text).toBe(DEFAULT_TEXT)
+    const stream = await client.responses.create({
+      model,
+      input: 'Two?',
+      previous_response_id: first.id,
+      store: true,
+      stream: true,
+    })
+    const events: OpenAI.Responses.ResponseStreamEvent[] = []
+    for await (const event of stream) events.push(event)
+    expect(JSON.stringify(sent(engine)['messages'])).toMatch(/One\?.*forty-two.*Two\?/)
+    const last = events.at(-1) as OpenAI.Responses.ResponseCompletedEvent
+    expect((await client.responses.retrieve(last.response.id)).previous_response_id).toBe(first.id)
+  })
+
+  test('is asked to keep nothing, and told of no loss', async () => {
+    const answer = await exchange(`${facade.url}/v1/responses`, { body: { model, input: 'One?', store: true } })
+    expect(answer.status).toBe(200)
+    expect(answer.headers['x-tok-dropped']).toBeUndefined()
+    expect(sent(engine)['store'] ?? false).toBe(false)
+  })
+
+  test('is summed up like any other', async () => {
+    const body = { model, input: [{ role: 'user', content: 'One?' }, { type: 'compaction_trigger' }], stream: true }
+    const answer = await exchange(`${facade.url}/v1/responses`, { body })
+    expect(
+      answer
+        .text()
+        .match(/^event: .*$/gm)
+        ?.at(-1),
+    ).toBe('event: response.completed')
+    const [, completed = ''] = /^event: response.completed\ndata: (.*)$/m.exec(answer.text()) ?? []
+    const { response } = JSON.parse(completed) as { response: OpenAI.Responses.Response }
+    expect(response.output).toMatchObject([{ type: 'compaction' }])
+    await client.responses.create({ model, input: [...(response.output as never[]), { role: 'user', content: 'On.' }] })
+    expect(JSON.stringify(sent(engine)['messages'])).toContain(DEFAULT_TEXT)
   })
 })
 
