@@ -125,10 +125,13 @@ class MessagesWriter {
       this.#calls.find((each) => each.id === id && each.result === undefined) ??
       this.#calls.findLast((each) => each.id === id)
     if (call === undefined) this.#user().content.push(...orphanBlocks(part, this.#writing))
-    else call.result = resultBlock(part, call.writtenId, this.#writing)
+    else {
+      call.result = resultBlock(part, call.writtenId, this.#writing)
+      this.#user()
+    }
   }
 
-  /** The user message to go on with. */
+  /** The user message to go on with; results of calls are put into it when the turn is over. */
   #user(): Message {
     const last = this.#messages.at(-1)
     if (last?.role === 'user') return last
