@@ -23,7 +23,12 @@ import { isEventStream } from '../dialects/delivery.ts'
 import { ENDPOINTS, type Dialect, type Endpoint, type Vendor } from '../dialects/dialect.ts'
 import { adviceOf, errorEvent, errorReply } from '../dialects/error-reply.ts'
 import type { AnswerHead, AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
-import { queryForTarget, requestHeadersForProvider, requestHeadersForSeller } from '../dialects/headers.ts'
+import {
+  answerHeadersForBuyer,
+  queryForTarget,
+  requestHeadersForProvider,
+  requestHeadersForSeller,
+} from '../dialects/headers.ts'
 import { parseObject } from '../dialects/json-value.ts'
 import { guardLoops, mayLoop, type LoopGuardOptions } from '../dialects/loop-guard.ts'
 import { needsReEnvelope, readProviderError } from '../dialects/provider-error.ts'
@@ -103,6 +108,9 @@ const KEEP_ALIVE_EVENTS: Readonly<Record<Vendor, Uint8Array>> = {
   anthropic: Buffer.from('event: ping\ndata: {"type": "ping"}\n\n'),
 }
 
+/** What a purchase tells of itself. */
+const PURCHASE_HEADERS = ['x-tok-target', 'x-tok-cost-micros', 'x-tok-receipt', 'x-tok-dropped'] as const
+const STATUS_MAX = 599
 /** Of an error's body no more is read than this. */
 const ERROR_BYTES_MAX = 1_048_576
 /** How long what follows an answer's last event is waited for once its client has hung up. */
@@ -420,6 +428,8 @@ class Inference {
     const { logger } = this.#dependencies
     logger.info({ requestId: this.#requestId, target: this.#target?.name, code: error.code }, 'target given up')
     const exchange = this.#exchange
+    this.#httpStatus = undefined
+    this.#errorBody = undefined
     this.#meter = undefined
     this.#firstByteAtMs = undefined
     if (!this.#isKeptAlive) this.#writer.withdraw()
@@ -431,8 +441,14 @@ class Inference {
     exchange?.abort(error)
   }
 
-  #onHead(head: AnswerHead): void {
+  #onHead(given: AnswerHead): void {
+    const head = this.#target?.kind === 'network' ? headOfPurchase(given) : given
     const { status, headers } = head
+    if (status < 200 || status > STATUS_MAX) {
+      const reason = `it gave the status ${status}, which HTTP does not have`
+      this.fail(new TokError('provider_broken', { provider: this.#target?.name, reason }))
+      return
+    }
     if (this.#mayAskNext() && this.#isWorthAnother(status)) {
       this.#giveUp(new TokError('provider_failed', { provider: this.#target?.name, status }))
       return
@@ -592,6 +608,16 @@ class Inference {
 
 function bodyNaming(model: string, { body, model: asked, modelSpan }: Asked): Uint8Array {
   return model === asked ? body : replaceModel(body, modelSpan, model)
+}
+
+/** A seller is a stranger: of its headers only those that a buyer may see, and what the purchase itself adds. */
+function headOfPurchase({ status, headers }: AnswerHead): AnswerHead {
+  const own: Record<string, string> = { ...answerHeadersForBuyer(headers) }
+  for (const name of PURCHASE_HEADERS) {
+    const value = headers[name]
+    if (value !== undefined) own[name] = value
+  }
+  return { status, headers: own }
 }
 
 /** What is left when no provider counts: the estimate. */

@@ -152,16 +152,11 @@ describe('each refusal comes in the words of the dialect that asked', () => {
     }
   })
 
-  test.each([
-    [ENDPOINT_PATHS.messages, 'chat-model'],
-    [ENDPOINT_PATHS.responses, 'chat-model'],
-    [ENDPOINT_PATHS.chat, 'messages-model'],
-    [ENDPOINT_PATHS.embeddings, 'messages-model'],
-  ])('%s: %s would have to be translated', async (path, model) => {
-    const answer = await exchange(`${facade.url}${path}`, { body: { model } })
+  test('embeddings have no other form: a model without them is refused', async () => {
+    const answer = await exchange(`${facade.url}${ENDPOINT_PATHS.embeddings}`, { body: { model: 'messages-model' } })
     expect(answer.status).toBe(501)
-    nativeError(path, answer.json())
-    expect(facade.records.at(-1)).toMatchObject({ status: 'failed', error: 'translation_unavailable' })
+    nativeError(ENDPOINT_PATHS.embeddings, answer.json())
+    expect(facade.records.at(-1)).toMatchObject({ status: 'failed', error: 'endpoint_unsupported' })
   })
 
   test.each([
@@ -331,7 +326,7 @@ describe('the next target', () => {
     const answer = await exchange(`${pair.url}/v1/messages`, { body: { model: 'test-model' } })
     expect(answer.status).toBe(429)
     expect(answer.headers['retry-after']).toBe('7')
-    expect(answer.text()).toBe('{"error":{"message":"busy"}}')
+    expect(answer.json()).toMatchObject({ type: 'error', error: { type: 'rate_limit_error', message: 'busy' } })
   })
 })
 
@@ -612,6 +607,7 @@ describe('a seller as the target', () => {
   })
 
   test('that breaks off at once leaves no trace in the answer of the next target', async () => {
+    const NATIVE = '{"error":{"message":"as I said"}}'
     const buying = await facadeWith({
       servers: [{ name: 'engine', url: provider.url }],
       routes: '*=>network|engine',
@@ -623,9 +619,9 @@ describe('a seller as the target', () => {
         return idle
       }),
     })
-    provider.script({ status: 400, headers: { 'content-type': 'application/json' }, body: '{"error":{}}' })
+    provider.script({ status: 400, headers: { 'content-type': 'application/json' }, body: NATIVE })
     const answer = await exchange(`${buying.url}/v1/chat/completions`, { body: { model: 'any', stream: true } })
-    expect([answer.status, answer.headers['x-tok-target'], answer.text()]).toEqual([400, 'engine', '{"error":{}}'])
+    expect([answer.status, answer.headers['x-tok-target'], answer.text()]).toEqual([400, 'engine', NATIVE])
   })
 
   test('and a provider see no credential of the query', async () => {
