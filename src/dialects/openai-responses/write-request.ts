@@ -50,7 +50,7 @@ export function writeRequest(conversation: Conversation, writing: RequestWriting
     ...taken('user', userOf(conversation), profile.takesIdentity, USER, writing),
     ...taken('metadata', conversation.metadata, profile.takesIdentity, 'metadata', writing),
     ...taken('service_tier', serviceTierOf(conversation), profile.takesServiceTier, 'service_tier', writing),
-    ...taken('prompt_cache_key', caching.key, profile.takesCaching, 'prompt_cache_key', writing),
+    ...taken('prompt_cache_key', caching.key, profile.takesCaching, CACHE_KEY, writing),
     ...taken('prompt_cache_retention', caching.retention, profile.takesCaching, 'prompt_cache_retention', writing),
     stream: conversation.stream ? true : undefined,
     store: false,
@@ -59,6 +59,8 @@ export function writeRequest(conversation: Conversation, writing: RequestWriting
 
 const USER: FieldName = { 'openai-chat': 'user', 'openai-responses': 'user', 'anthropic-messages': 'metadata.user_id' }
 const VERBOSITY: FieldName = { 'openai-chat': 'verbosity', 'openai-responses': 'text.verbosity' }
+/** Of a client of Anthropic's dialect it is made up from its session. */
+const CACHE_KEY: FieldName = { 'openai-chat': 'prompt_cache_key', 'openai-responses': 'prompt_cache_key' }
 const STOP: FieldName = { 'openai-chat': 'stop', 'anthropic-messages': 'stop_sequences' }
 const REASONING: FieldName = {
   'openai-chat': 'reasoning_effort',
@@ -98,7 +100,8 @@ function writeSampling(sampling: Sampling, writing: RequestWriting): JsonObject 
     ['logit_bias', sampling.logitBias],
     [STOP, sampling.stop],
   ]
-  for (const [field, value] of unsaid) if (value !== undefined) losses.drop(field)
+  // Zero asks for what is done anyway.
+  for (const [field, value] of unsaid) if (value !== undefined && value !== 0) losses.drop(field)
   return {
     ...taken('temperature', sampling.temperature, profile.takesSampling, 'temperature', writing),
     ...taken('top_p', sampling.topP, profile.takesSampling, 'top_p', writing),

@@ -3,10 +3,10 @@
  * Source: the types of the `openai` SDK (`Tool`, `ToolChoice*`).
  */
 import type { RequestWriting } from '../conversation/contract.ts'
-import type { CallableTool, Conversation, HostedTool, ToolChoice } from '../conversation/conversation.ts'
+import type { CallableTool, Conversation, HostedTool, Native, ToolChoice } from '../conversation/conversation.ts'
 import { effortOf } from '../conversation/reasoning-wish.ts'
-import type { BridgedTool } from '../conversation/tool-bridge.ts'
-import { asList, asObject, isObject, type JsonObject } from '../json-value.ts'
+import type { BridgedTool, ToolName } from '../conversation/tool-bridge.ts'
+import { asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
 
 const NO_PARAMETERS: JsonObject = { type: 'object', properties: {} }
 
@@ -165,13 +165,8 @@ export function writeToolChoice(
     case 'auto':
     case 'required':
       return choice.kind
-    case 'tool': {
-      const reference = referTo(choice, conversation, writing)
-      // A search is no function to be named: it is allowed alone.
-      return String(reference['type']).startsWith('web_search')
-        ? { type: 'allowed_tools', mode: 'required', tools: [reference] }
-        : reference
-    }
+    case 'tool':
+      return writeNamedChoice(choice, conversation, writing)
     case 'allowed':
       return {
         type: 'allowed_tools',
@@ -179,10 +174,27 @@ export function writeToolChoice(
         tools: choice.tools.map((name) => referTo(name, conversation, writing)),
       }
     case 'native':
-      if (choice.native.dialect === 'openai-responses') return choice.native.value
-      losses.drop('tool_choice')
-      return undefined
+      return writeNativeChoice(choice.native, conversation, writing)
   }
+}
+
+function writeNamedChoice(choice: ToolName, conversation: Conversation, writing: RequestWriting): JsonObject {
+  const reference = referTo(choice, conversation, writing)
+  // A search is no function to be named: it is allowed alone.
+  return reference['type'] === 'web_search'
+    ? { type: 'allowed_tools', mode: 'required', tools: [reference] }
+    : reference
+}
+
+function writeNativeChoice({ dialect, value }: Native, conversation: Conversation, writing: RequestWriting): unknown {
+  if (dialect === 'openai-responses') return value
+  const name = asText(value['name'])
+  const hosted = conversation.tools.find((tool) => tool.kind === 'hosted' && tool.name === name)
+  if (hosted?.kind === 'hosted' && writing.profile.hosted.has(hosted.capability)) {
+    return writeNamedChoice(hosted, conversation, writing)
+  }
+  writing.losses.drop('tool_choice')
+  return undefined
 }
 
 function isForced({ kind }: ToolChoice): boolean {
@@ -191,7 +203,7 @@ function isForced({ kind }: ToolChoice): boolean {
 
 /** A tool by its type and name at the target. */
 function referTo(
-  { name, namespace }: { readonly name: string; readonly namespace?: string | undefined },
+  { name, namespace }: ToolName,
   conversation: Conversation,
   { bridge, profile }: RequestWriting,
 ): JsonObject {
