@@ -21,7 +21,8 @@ interface PlainStep {
 interface AssistantStep {
   readonly role: 'assistant'
   readonly content: Content
-  readonly reasoning: ReasoningPart[]
+  /** Earlier reasoning, in the members it goes back in. */
+  readonly reasoning: JsonObject[]
   readonly calls: ToolCallPart[]
   /** By call id; of several for one call the last counts. */
   readonly results: Map<string, ToolResultPart>
@@ -110,15 +111,22 @@ function addResult(steps: Step[], result: ToolResultPart, content: Content, writ
 }
 
 function addAssistant(steps: Step[], turn: Turn, writing: RequestWriting): void {
-  const step = assistantStep(steps, turn)
+  const content = new Content()
+  const reasoning: JsonObject[] = []
+  const calls: ToolCallPart[] = []
   let wasText = false
   for (const part of turn.parts) {
-    if (part.kind === 'reasoning') step.reasoning.push(part)
-    else if (part.kind === 'tool-call') step.calls.push(part)
-    else addPart(step.content, part, writing, wasText)
+    if (part.kind === 'reasoning') reasoning.push(...writeReasoning(part, writing))
+    else if (part.kind === 'tool-call') calls.push(part)
+    else addPart(content, part, writing, wasText)
     // A text that was answered in several pieces is one text again.
     wasText = part.kind === 'text'
   }
+  if (content.isEmpty && reasoning.length === 0 && calls.length === 0) return
+  const step = assistantStep(steps, turn)
+  step.content.append(content)
+  step.reasoning.push(...reasoning)
+  step.calls.push(...calls)
 }
 
 /** @param continues a text goes on with the one before it */
@@ -178,22 +186,20 @@ function assistantStep(steps: Step[], turn: Turn): AssistantStep {
 }
 
 function writeAssistant(step: AssistantStep, media: Content, writing: RequestWriting): readonly JsonObject[] {
-  const reasoning = writeReasoning(step.reasoning, writing)
-  const isSilent = step.content.isEmpty && step.calls.length === 0
-  if (isSilent && reasoning === undefined) return []
+  const { content, calls, reasoning, extras } = step
   const message: JsonObject = {
-    ...step.extras,
+    ...extras,
     role: 'assistant',
-    content: step.content.isEmpty && step.calls.length > 0 ? null : step.content.toJson(),
-    ...reasoning,
-    ...(step.calls.length === 0 ? {} : { tool_calls: step.calls.map((call) => writeCall(call, writing)) }),
+    content: content.isEmpty && calls.length > 0 ? null : content.toJson(),
+    ...joinReasoning(reasoning),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => writeCall(call, writing)) }),
   }
-  const results = step.calls.map((call) => {
+  const results = calls.map((call) => {
     const result = step.results.get(call.callId)
     return {
       role: 'tool',
       tool_call_id: writing.bridge.wireCallIdOf(call.callId),
-      content: result === undefined ? NO_RESULT : writeResult(result, media, writing),
+      content: result === undefined ? NO_RESULT : writeToolContent(result, media, writing),
     }
   })
   return [message, ...results]
@@ -206,6 +212,16 @@ function writeCall(call: ToolCallPart, { bridge }: RequestWriting): JsonObject {
   if (call.toolKind === 'custom' && !bridge.isWrapped(call)) return { id, type: 'custom', custom: { name, input } }
   // Templates of local servers parse the arguments of the history.
   return { id, type: 'function', function: { name, arguments: input === '' ? '{}' : input } }
+}
+
+function writeToolContent(
+  result: ToolResultPart,
+  media: Content,
+  writing: RequestWriting,
+): string | readonly JsonObject[] {
+  const content = new Content()
+  content.addText(writeResult(result, media, writing), { mark: writeCacheMark(result.cacheMark, writing) })
+  return content.toJson()
 }
 
 /** The text of a result. What it holds beside text no server takes there; it goes into `media`, under the name of the call. */
@@ -230,27 +246,29 @@ function tellLoaded(names: readonly string[]): string {
 }
 
 /**
- * Earlier reasoning, where the target takes any: in the members it gave it in, if they are its own, otherwise as text.
+ * Earlier reasoning, where the target takes any: in the members it gave it in, if it is its own, otherwise as text. What it
+ * cannot be told is reported.
  */
-function writeReasoning(parts: readonly ReasoningPart[], writing: RequestWriting): JsonObject | undefined {
-  const members: Record<string, unknown> = {}
-  const details: unknown[] = []
-  const add = (name: string, text: string): void => {
-    if (text !== '') members[name] = `${asText(members[name]) ?? ''}${text}`
-  }
-  for (const { text, native } of parts) {
-    const isOwn = native?.dialect === 'openai-chat' && (native.source ?? writing.target) === writing.target
-    const value = native?.dialect === 'openai-chat' ? native.value : {}
-    const readable = asText(value['reasoning_content']) ?? asText(value['reasoning']) ?? text
-    if (!writing.profile.takesReasoningContent || (readable === '' && !isOwn)) {
-      writing.losses.drop(REASONING_FIELD)
-    } else if (isOwn) {
-      for (const [name, member] of Object.entries(value)) if (typeof member === 'string') add(name, member)
-      details.push(...asList(value['reasoning_details']))
-    } else {
-      add('reasoning_content', readable)
+function writeReasoning(
+  { text, native }: ReasoningPart,
+  { profile, losses, target }: RequestWriting,
+): readonly JsonObject[] {
+  const value = native?.dialect === 'openai-chat' ? native.value : {}
+  const isOwn = native?.dialect === 'openai-chat' && (native.source ?? target) === target
+  const readable = asText(value['reasoning_content']) ?? asText(value['reasoning']) ?? text
+  if (profile.takesReasoningContent && isOwn) return [value]
+  if (profile.takesReasoningContent && readable !== '') return [{ reasoning_content: readable }]
+  losses.drop(REASONING_FIELD)
+  return []
+}
+
+function joinReasoning(parts: readonly JsonObject[]): JsonObject {
+  const joined: Record<string, unknown> = {}
+  for (const part of parts) {
+    for (const [name, value] of Object.entries(part)) {
+      const before = joined[name]
+      joined[name] = Array.isArray(value) ? [...asList(before), ...value] : `${asText(before) ?? ''}${String(value)}`
     }
   }
-  if (details.length > 0) members['reasoning_details'] = details
-  return Object.keys(members).length === 0 ? undefined : members
+  return joined
 }

@@ -191,5 +191,7 @@ export async function judged(sse: string): Promise<OpenAI.ChatCompletion> {
     fetch: async () => new Response(sse, { headers: { 'content-type': 'text/event-stream' } }),
   })
   const whole = await client.chat.completions.stream({ model: 'asked', messages: [] }).finalChatCompletion()
-  return JSON.parse(JSON.stringify(whole, (name, value) => (name === 'parsed' ? undefined : value))) as OpenAI.ChatCompletion
+  return JSON.parse(
+    JSON.stringify(whole, (name, value) => (name === 'parsed' ? undefined : value)),
+  ) as OpenAI.ChatCompletion
 }

@@ -22,9 +22,9 @@ describe.each<Cut>(['whole', 'bytes'])('a stream of Chat Completions, its bytes 
     outline(eventsOf(streamOf(chunks), readingOf(), cut))
 
   it('is a start, a text and an end', () => {
-    expect(lines([delta({ role: 'assistant', content: '' }), delta({ content: 'Hi' }), delta({ content: '!' }), STOP])).toEqual(
-      ['start', 'text', '+Hi', '+!', 'block-end', 'end end'],
-    )
+    expect(
+      lines([delta({ role: 'assistant', content: '' }), delta({ content: 'Hi' }), delta({ content: '!' }), STOP]),
+    ).toEqual(['start', 'text', '+Hi', '+!', 'block-end', 'end end'])
   })
 
   it.each(['reasoning_content', 'reasoning'])('A1: closes the reasoning in %s before the text', (name) => {
@@ -103,7 +103,9 @@ describe.each<Cut>(['whole', 'bytes'])('a stream of Chat Completions, its bytes 
   it('A7: may repeat id, type and name with every fragment', () => {
     const chunks = ['{"n', '":', '0}'].map((text) => fragment(0, text, 'c0', 'weather'))
     expect(lines([...chunks, CALLED]).filter((line) => line.startsWith('call'))).toEqual(['call weather c0'])
-    expect(answerOf(eventsOf(streamOf([...chunks, CALLED]), readingOf(), cut)).blocks).toMatchObject([{ input: '{"n":0}' }])
+    expect(answerOf(eventsOf(streamOf([...chunks, CALLED]), readingOf(), cut)).blocks).toMatchObject([
+      { input: '{"n":0}' },
+    ])
   })
 
   it('A11: may call a tool without arguments', () => {
@@ -158,8 +160,13 @@ describe.each<Cut>(['whole', 'bytes'])('a stream of Chat Completions, its bytes 
       [delta({ role: 'assistant', content: 'a' }, null, { usage: USAGE }), STOP],
     ]
     for (const chunks of streams) {
-      expect(answerOf(eventsOf(streamOf(chunks), readingOf(), cut)).usage).toMatchObject({ inputTokens: 10, outputTokens: 5 })
-      expect(outline(eventsOf(streamOf(chunks), readingOf(), cut)).filter((line) => line.startsWith('end'))).toHaveLength(1)
+      expect(answerOf(eventsOf(streamOf(chunks), readingOf(), cut)).usage).toMatchObject({
+        inputTokens: 10,
+        outputTokens: 5,
+      })
+      expect(
+        outline(eventsOf(streamOf(chunks), readingOf(), cut)).filter((line) => line.startsWith('end')),
+      ).toHaveLength(1)
     }
   })
 
@@ -185,16 +192,26 @@ describe.each<Cut>(['whole', 'bytes'])('a stream of Chat Completions, its bytes 
   })
 
   it.each<readonly [JsonObject, JsonObject]>([
-    [{ error: { message: 'slow down', type: 'rate_limit_exceeded', code: 429 } }, { kind: 'rate_limit', message: 'slow down' }],
+    [
+      { error: { message: 'slow down', type: 'rate_limit_exceeded', code: 429 } },
+      { kind: 'rate_limit', message: 'slow down' },
+    ],
     [{ error: { message: 'boom', code: 500 } }, { kind: 'server', message: 'boom' }],
     [{ error: 'out of memory' }, { kind: 'server', message: 'out of memory' }],
     [{ object: 'error', message: 'boom', code: 500 }, { message: 'boom' }],
     [
-      { id: 'x', choices: [{ index: 0, delta: {}, finish_reason: 'error', error: { code: 502, message: 'upstream' } }] },
+      {
+        id: 'x',
+        choices: [{ index: 0, delta: {}, finish_reason: 'error', error: { code: 502, message: 'upstream' } }],
+      },
       { message: 'upstream' },
     ],
   ])('A21: tells of an error within: %j', (chunk, error) => {
-    const events = eventsOf(streamOf([delta({ content: 'Hal' }), chunk, delta({ content: 'lo' }), STOP]), readingOf(), cut)
+    const events = eventsOf(
+      streamOf([delta({ content: 'Hal' }), chunk, delta({ content: 'lo' }), STOP]),
+      readingOf(),
+      cut,
+    )
     expect(outline(events)).toEqual(['start', 'text', '+Hal', 'error'])
     expect(events.at(-1)).toMatchObject({ error })
   })
@@ -261,9 +278,9 @@ describe.each<Cut>(['whole', 'bytes'])('a stream of Chat Completions, its bytes 
   it('D13: unwraps the text of a freeform tool once it is whole', () => {
     const patch = '*** Begin Patch\n*** End Patch'
     const chunks = [
-      ...JSON.stringify({ input: patch }).match(/.{1,7}/g)!.map((text, at) =>
-        at === 0 ? fragment(0, text, 'c0', 'apply_patch') : fragment(0, text),
-      ),
+      ...JSON.stringify({ input: patch })
+        .match(/.{1,7}/g)!
+        .map((text, at) => (at === 0 ? fragment(0, text, 'c0', 'apply_patch') : fragment(0, text))),
       CALLED,
     ]
     expect(outline(eventsOf(streamOf(chunks), readingOf([PATCH]), cut))).toEqual([
@@ -314,25 +331,38 @@ describe.each<Cut>(['whole', 'bytes'])('a stream of Chat Completions, its bytes 
 
   it('F4: holds characters that only look like line breaks, and half a character', () => {
     const text = 'a\u2028b\u2029c\u0085d\ud83d'
-    expect(answerOf(eventsOf(streamOf([delta({ content: text }), STOP]), readingOf(), cut)).blocks).toMatchObject([{ text }])
+    expect(answerOf(eventsOf(streamOf([delta({ content: text }), STOP]), readingOf(), cut)).blocks).toMatchObject([
+      { text },
+    ])
   })
 })
 
 it('an answer whose calls and reasoning are longer than a node holds is given up', () => {
   const text = 'x'.repeat(1_000_000)
-  const chunks = Array.from({ length: 18 }, (_, count) => (count % 2 === 0 ? fragment(0, text, 'c0') : delta({ reasoning: text })))
+  const chunks = Array.from({ length: 18 }, (_, count) =>
+    count % 2 === 0 ? fragment(0, text, 'c0') : delta({ reasoning: text }),
+  )
   expect(() => eventsOf(streamOf(chunks))).toThrow(expect.objectContaining({ code: 'provider_broken' }))
 })
 
 describe('calls that servers number in their own way', () => {
   it.each<readonly [string, readonly JsonObject[]]>([
-    ['no index, ids of their own', [fragment(undefined, '{"n":0}', 'c0', 'f'), fragment(undefined, '{"n":1}', 'c1', 'f')]],
+    [
+      'no index, ids of their own',
+      [fragment(undefined, '{"n":0}', 'c0', 'f'), fragment(undefined, '{"n":1}', 'c1', 'f')],
+    ],
     ['index 0 for all, ids of their own', [fragment(0, '{"n":0}', 'c0', 'f'), fragment(0, '{"n":1}', 'c1', 'f')]],
     ['index 0 for all, no ids', [fragment(0, '{"n":0}', '', 'f'), fragment(0, '{"n":1}', '', 'f')]],
-    ['no index, no ids, in fragments', [fragment(undefined, '{"n', '', 'f'), fragment(undefined, '":0}'), fragment(undefined, '{"n":1}', '', 'f')]],
+    [
+      'no index, no ids, in fragments',
+      [fragment(undefined, '{"n', '', 'f'), fragment(undefined, '":0}'), fragment(undefined, '{"n":1}', '', 'f')],
+    ],
     ['the same id for all', [fragment(0, '{"n":0}', 'c', 'f'), fragment(1, '{"n":1}', 'c', 'f')]],
     ['indexes that begin at 1', [fragment(1, '{"n":0}', 'c0', 'f'), fragment(2, '{"n":1}', 'c1', 'f')]],
-    ['a new id with every fragment', [fragment(0, '{"n', 'c0', 'f'), fragment(0, '":0}', 'x'), fragment(1, '{"n":1}', 'c1', 'f')]],
+    [
+      'a new id with every fragment',
+      [fragment(0, '{"n', 'c0', 'f'), fragment(0, '":0}', 'x'), fragment(1, '{"n":1}', 'c1', 'f')],
+    ],
   ])('%s', (_, chunks) => {
     const { blocks } = answerOf(eventsOf(streamOf([...chunks, CALLED])))
     expect(blocks).toMatchObject([{ input: '{"n":0}' }, { input: '{"n":1}' }])
@@ -342,7 +372,10 @@ describe('calls that servers number in their own way', () => {
   it('the deprecated function_call, whole or in pieces, also beside its successor', () => {
     const one = { name: 'f', arguments: '{"n":0}' }
     const both = { function_call: one, tool_calls: [{ index: 0, id: 'c', type: 'function', function: one }] }
-    const pieces = [delta({ function_call: { name: 'f', arguments: '{"n' } }), delta({ function_call: { arguments: '":0}' } })]
+    const pieces = [
+      delta({ function_call: { name: 'f', arguments: '{"n' } }),
+      delta({ function_call: { arguments: '":0}' } }),
+    ]
     for (const chunks of [[delta({ function_call: one })], [delta(both)], pieces]) {
       const { blocks, stop } = answerOf(eventsOf(streamOf([...chunks, delta({}, 'function_call')])))
       expect(blocks).toMatchObject([{ kind: 'tool-call', name: 'f', input: '{"n":0}' }])
@@ -424,7 +457,10 @@ describe('what a server gives beside text and calls', () => {
   })
 
   it('content in parts, thinking among them', () => {
-    const content = [{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] }, { type: 'text', text: 'Hi' }]
+    const content = [
+      { type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] },
+      { type: 'text', text: 'Hi' },
+    ]
     expect(answerOf(eventsOf(streamOf([delta({ content }), STOP]))).blocks).toMatchObject([
       { kind: 'reasoning', text: 'hm' },
       { kind: 'text', text: 'Hi' },
@@ -446,7 +482,12 @@ describe('what a server gives beside text and calls', () => {
 
   it('other choices, obfuscation and empty chunks are passed over', () => {
     const other = { id: 'x', choices: [{ index: 1, delta: { content: 'other' }, finish_reason: 'stop' }] }
-    const chunks = [{ id: 'x', choices: [], prompt_filter_results: [] }, delta({ content: 'Hi' }, null, { obfuscation: 'zz' }), other, STOP]
+    const chunks = [
+      { id: 'x', choices: [], prompt_filter_results: [] },
+      delta({ content: 'Hi' }, null, { obfuscation: 'zz' }),
+      other,
+      STOP,
+    ]
     expect(answerOf(eventsOf(streamOf(chunks))).blocks).toEqual([{ kind: 'text', text: 'Hi' }])
   })
 
@@ -511,7 +552,9 @@ describe('a whole answer of Chat Completions', () => {
   })
 
   it('E5: leaves a count that is missing, or no count, unknown', () => {
-    expect(read(reply({ content: 'Hi' }, 'stop', { usage: { prompt_tokens: null, completion_tokens: -1 } })).usage).toEqual({
+    expect(
+      read(reply({ content: 'Hi' }, 'stop', { usage: { prompt_tokens: null, completion_tokens: -1 } })).usage,
+    ).toEqual({
       inputTokens: undefined,
       cachedInputTokens: undefined,
       cacheWriteTokens: undefined,

@@ -9,7 +9,10 @@ import { SEAL } from './chat.ts'
 const PIXEL = 'data:image/png;base64,iVBORw0KGgo='
 
 function read(body: JsonObject): Conversation {
-  return openaiChat.readRequest({ model: 'm', messages: [], ...body }, { seal: SEAL, losses: createLosses('openai-chat') })
+  return openaiChat.readRequest(
+    { model: 'm', messages: [], ...body },
+    { seal: SEAL, losses: createLosses('openai-chat') },
+  )
 }
 
 function partsOf(message: JsonObject): readonly Part[] {
@@ -28,21 +31,32 @@ function refusalOf(body: JsonObject): string {
 describe('the members of a Chat Completions request', () => {
   it.each<readonly [JsonObject, Partial<Conversation>]>([
     [{ model: 'gpt' }, { model: 'gpt', stream: false, wantsStreamUsage: false, extras: {} }],
-    [{ stream: true, stream_options: { include_usage: true } }, { stream: true, wantsStreamUsage: true }],
-    [{ stream: true, stream_options: { include_obfuscation: true } }, { wantsStreamUsage: false, extras: {} }],
+    [
+      { stream: true, stream_options: { include_usage: true } },
+      { stream: true, wantsStreamUsage: true },
+    ],
+    [
+      { stream: true, stream_options: { include_obfuscation: true } },
+      { wantsStreamUsage: false, extras: {} },
+    ],
     [{ max_tokens: 5 }, { outputTokensMax: 5 }],
     [{ max_tokens: 5, max_completion_tokens: 7 }, { outputTokensMax: 7 }],
     [{ reasoning_effort: 'high' }, { reasoning: { effort: 'high' } }],
     [{ reasoning_effort: 'none' }, { reasoning: { effort: 'none' } }],
     [{ user: 'u' }, { user: 'u' }],
     [{ safety_identifier: 's' }, { user: 's' }],
-    [{ verbosity: 'low', service_tier: 'flex' }, { verbosity: 'low', serviceTier: 'flex' }],
+    [
+      { verbosity: 'low', service_tier: 'flex' },
+      { verbosity: 'low', serviceTier: 'flex' },
+    ],
     [{ prompt_cache_key: 'k', prompt_cache_retention: '24h' }, { caching: { key: 'k', retention: '24h' } }],
     [{ parallel_tool_calls: false }, { parallelToolCalls: false }],
     [{ response_format: { type: 'text' } }, { format: { kind: 'text' } }],
     [{ response_format: { type: 'json_object' } }, { format: { kind: 'json-object' } }],
     [
-      { response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'object' }, strict: true } } },
+      {
+        response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'object' }, strict: true } },
+      },
       { format: { kind: 'json-schema', name: 'n', description: undefined, schema: { type: 'object' }, strict: true } },
     ],
     [{ tool_choice: 'required' }, { toolChoice: { kind: 'required' } }],
@@ -58,7 +72,10 @@ describe('the members of a Chat Completions request', () => {
       },
       { toolChoice: { kind: 'allowed', mode: 'required', tools: [{ name: 'f' }] } },
     ],
-    [{ store: false, temperature: null, tools: null }, { extras: {}, tools: [] }],
+    [
+      { store: false, temperature: null, tools: null },
+      { extras: {}, tools: [] },
+    ],
   ])('%j', (body, expected) => {
     expect(read(body)).toMatchObject(expected)
   })
@@ -229,7 +246,10 @@ describe('the messages of a Chat Completions request', () => {
   })
 
   it('C15: hold pictures in the result of a call', () => {
-    const content = [{ type: 'text', text: 'see' }, { type: 'image_url', image_url: { url: PIXEL } }]
+    const content = [
+      { type: 'text', text: 'see' },
+      { type: 'image_url', image_url: { url: PIXEL } },
+    ]
     expect(partsOf({ role: 'tool', tool_call_id: 'c', content })).toMatchObject([
       { kind: 'tool-result', content: [{ kind: 'text' }, { kind: 'image' }] },
     ])
@@ -250,7 +270,10 @@ describe('the messages of a Chat Completions request', () => {
   })
 
   it('may think aloud in a part, which is no text', () => {
-    const content = [{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] }, { type: 'text', text: 'said' }]
+    const content = [
+      { type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] },
+      { type: 'text', text: 'said' },
+    ]
     expect(partsOf({ role: 'assistant', content })).toEqual([
       { kind: 'reasoning', text: 'hm' },
       { kind: 'text', text: 'said' },
@@ -297,7 +320,9 @@ describe('a Chat Completions request that cannot be read', () => {
   })
 
   it('is refused an answer in audio, which only this dialect has', () => {
-    expect(refusalOf({ modalities: ['text', 'audio'], audio: { voice: 'a' } })).toContain('translation_refused: modalities')
+    expect(refusalOf({ modalities: ['text', 'audio'], audio: { voice: 'a' } })).toContain(
+      'translation_refused: modalities',
+    )
   })
 })
 

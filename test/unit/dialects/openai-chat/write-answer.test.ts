@@ -27,7 +27,10 @@ function called(callId: string, ...pieces: readonly string[]): readonly AnswerEv
   return block({ kind: 'tool-call', toolKind: 'function', callId, name: 'weather', input: '' }, ...pieces)
 }
 
-function block(opened: Extract<AnswerEvent, { type: 'block' }>['block'], ...pieces: readonly string[]): readonly AnswerEvent[] {
+function block(
+  opened: Extract<AnswerEvent, { type: 'block' }>['block'],
+  ...pieces: readonly string[]
+): readonly AnswerEvent[] {
   return [
     { type: 'block', block: opened },
     ...pieces.map((piece): AnswerEvent => ({ type: 'delta', text: piece })),
@@ -49,7 +52,9 @@ function dataOf(sse: string): readonly (JsonObject | string)[] {
 
 function deltasOf(sse: string): readonly JsonObject[] {
   return dataOf(sse).flatMap((data) =>
-    typeof data === 'string' ? [] : (data['choices'] as readonly { readonly delta: JsonObject }[]).map((choice) => choice.delta),
+    typeof data === 'string'
+      ? []
+      : (data['choices'] as readonly { readonly delta: JsonObject }[]).map((choice) => choice.delta),
   )
 }
 
@@ -76,7 +81,12 @@ describe('a stream of Chat Completions for a client', () => {
     const data = dataOf(sse)
     expect(data.at(-2)).toMatchObject({
       choices: [],
-      usage: { prompt_tokens: 100, prompt_tokens_details: { cached_tokens: 90 }, completion_tokens: 5, total_tokens: 105 },
+      usage: {
+        prompt_tokens: 100,
+        prompt_tokens_details: { cached_tokens: 90 },
+        completion_tokens: 5,
+        total_tokens: 105,
+      },
     })
     expect(data.slice(0, -2)).toEqual(data.slice(0, -2).map(() => expect.objectContaining({ usage: null })))
   })
@@ -105,12 +115,7 @@ describe('a stream of Chat Completions for a client', () => {
 
   it('C8: says reasoning as reasoning_content, never as content', () => {
     const deltas = deltasOf(written([START, ...reasoning('hm'), ...text('Hi'), end()]))
-    expect(deltas).toEqual([
-      { role: 'assistant', content: null },
-      { reasoning_content: 'hm' },
-      { content: 'Hi' },
-      {},
-    ])
+    expect(deltas).toEqual([{ role: 'assistant', content: null }, { reasoning_content: 'hm' }, { content: 'Hi' }, {}])
   })
 
   it('A27: a sign of life is a comment', () => {
@@ -174,7 +179,11 @@ describe('an answer of Chat Completions, streamed and whole', () => {
     ['a text', [...text('Hi', '!'), end()], { content: 'Hi!' }],
     ['nothing', [end()], { content: '' }],
     ['a call', [...called('c0', '{"n":0}'), end('tool-calls')], { content: null }],
-    ['a text and two calls', [...text('Hi'), ...called('c0', '{}'), ...called('c1'), end('tool-calls')], { content: 'Hi' }],
+    [
+      'a text and two calls',
+      [...text('Hi'), ...called('c0', '{}'), ...called('c1'), end('tool-calls')],
+      { content: 'Hi' },
+    ],
     ['texts that go on', [...text('The sky'), ...text(' is blue'), end()], { content: 'The sky is blue' }],
     [
       'texts around a call, as paragraphs',
@@ -240,7 +249,10 @@ describe('an answer of Chat Completions, streamed and whole', () => {
   it('D41: reports what it has no word for, and goes on', () => {
     const writing = writingOf()
     const native = { dialect: 'anthropic-messages' as const, value: { type: 'server_tool_use' } }
-    const sse = written([START, ...block({ kind: 'native', native, type: 'server_tool_use' }), ...text('Hi'), end()], writing)
+    const sse = written(
+      [START, ...block({ kind: 'native', native, type: 'server_tool_use' }), ...text('Hi'), end()],
+      writing,
+    )
     expect(deltasOf(sse)).toEqual([{ role: 'assistant', content: '' }, { content: 'Hi' }, {}])
     expect(writing.losses.fields).toEqual(['choices[].message.server_tool_use'])
   })
