@@ -107,7 +107,10 @@ function translate(
       endpoint: GENERATING[target.dialect],
       dialect: target.dialect,
       query: '',
-      headers: requestHeadersForTranslation(request.headers),
+      headers: {
+        ...requestHeadersForTranslation(request.headers),
+        ...TRANSLATIONS[target.dialect].requestHeaders?.(body),
+      },
       body: Buffer.from(JSON.stringify(body)),
     },
     sink: new TranslatingSink(

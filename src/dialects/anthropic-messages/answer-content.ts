@@ -3,10 +3,10 @@
  */
 import type { TokenUsage } from '../answer-tally.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
-import type { OpaqueState, ToolCallPart } from '../conversation/conversation.ts'
+import type { Native, OpaqueState, ToolCallPart } from '../conversation/conversation.ts'
 import { sealState } from '../conversation/opaque-state.ts'
 import { estimateInputTokens } from '../estimate-input-tokens.ts'
-import type { JsonObject } from '../json-value.ts'
+import { asList, asObject, asText, type JsonObject } from '../json-value.ts'
 
 const DIALECT = 'anthropic-messages'
 const CHARACTERS_PER_TOKEN = 4
@@ -36,6 +36,56 @@ export function signatureOf(native: OpaqueState | undefined, { seal }: AnswerWri
 /** The opening of a call's block. An id that was forgotten is made of the answer's and the block's place. */
 export function callHead({ callId, name }: ToolCallPart, index: number, { answerId }: AnswerWriting): JsonObject {
   return { type: 'tool_use', id: callId === '' ? `toolu_${answerId}${index}` : callId, name, input: {} }
+}
+
+/** A citation in Anthropic's form: its own, or the address that another vendor cites. */
+export function citationOf({ dialect, value }: Native): JsonObject | undefined {
+  if (dialect === DIALECT) return value
+  const cited = dialect === 'openai-chat' ? asObject(value['url_citation']) : value
+  const url = asText(cited['url'])
+  if (value['type'] !== 'url_citation' || url === undefined) return undefined
+  return {
+    type: 'web_search_result_location',
+    url,
+    title: asText(cited['title']) ?? null,
+    cited_text: '',
+    encrypted_index: '',
+  }
+}
+
+/** A web search that the provider made, as Anthropic shows its own. */
+export interface WebSearch {
+  readonly use: JsonObject
+  readonly input: JsonObject
+  readonly result: JsonObject
+}
+
+/** The web search behind an item of Responses; undefined for every other one. */
+export function webSearchOf(
+  { dialect, value }: Native,
+  index: number,
+  { answerId }: AnswerWriting,
+): WebSearch | undefined {
+  if (dialect !== 'openai-responses' || value['type'] !== 'web_search_call') return undefined
+  const action = asObject(value['action'])
+  const id = `srvtoolu_${answerId}${index}`
+  const urls = asList(action['sources']).map((source) => asText(asObject(source)['url']))
+  const found = [...new Set([...urls, asText(action['url'])])].filter((url) => url !== undefined)
+  return {
+    use: { type: 'server_tool_use', id, name: 'web_search', input: {} },
+    input: { query: asText(action['query']) ?? asText(asList(action['queries'])[0]) ?? '' },
+    result: {
+      type: 'web_search_tool_result',
+      tool_use_id: id,
+      content: found.map((url) => ({
+        type: 'web_search_result',
+        url,
+        title: url,
+        encrypted_content: '',
+        page_age: null,
+      })),
+    },
+  }
 }
 
 /**

@@ -9,10 +9,14 @@ import { writeReply } from './write-reply.ts'
 import { writeRequest } from './write-request.ts'
 import { createStreamWriter } from './write-stream.ts'
 
+/** What Anthropic has to be told of before it connects to MCP servers. */
+const MCP_BETA = 'mcp-client-2025-11-20'
+
 /** Anthropic's Messages. */
 export const anthropicMessages: DialectTranslation = {
   readRequest,
   writeRequest,
+  requestHeaders: (request) => (request['mcp_servers'] === undefined ? {} : { 'anthropic-beta': MCP_BETA }),
   readReply,
   writeReply,
   createStreamReader,

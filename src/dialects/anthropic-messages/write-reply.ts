@@ -1,10 +1,18 @@
 /**
  * Writes a whole Messages answer.
  */
-import type { Answer, Block } from '../conversation/answer.ts'
+import { annotationsOf, type Answer, type Block } from '../conversation/answer.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
-import { asList, type JsonObject } from '../json-value.ts'
-import { callHead, hiddenThinking, measuredUsage, messageHead, signatureOf } from './answer-content.ts'
+import type { JsonObject } from '../json-value.ts'
+import {
+  callHead,
+  citationOf,
+  hiddenThinking,
+  measuredUsage,
+  messageHead,
+  signatureOf,
+  webSearchOf,
+} from './answer-content.ts'
 import { writeStop } from './stop-reason.ts'
 import { writeUsage } from './usage.ts'
 import { inputOf } from './write-blocks.ts'
@@ -17,8 +25,7 @@ export function writeReply({ blocks, usage, stop }: Answer, writing: AnswerWriti
   let characters = 0
   for (const block of blocks) {
     characters += sizeOf(block)
-    const written = writeContent(block, content.length, writing)
-    if (written !== undefined) content.push(written)
+    content.push(...writeContent(block, content.length, writing))
   }
   const held = {
     toolCalls: content.some(({ type }) => type === 'tool_use'),
@@ -32,24 +39,33 @@ export function writeReply({ blocks, usage, stop }: Answer, writing: AnswerWriti
   }
 }
 
-function writeContent(block: Block, index: number, writing: AnswerWriting): JsonObject | undefined {
+function writeContent(block: Block, index: number, writing: AnswerWriting): readonly JsonObject[] {
   switch (block.kind) {
     case 'text':
     case 'refusal': {
-      const citations = asList(block.extras?.[DIALECT]?.['annotations'])
-      if (block.text === '') return undefined
-      return { type: 'text', text: block.text, ...(citations.length > 0 ? { citations } : {}) }
+      if (block.text === '') return []
+      const citations = annotationsOf(block).map(citationOf)
+      if (citations.includes(undefined)) writing.losses.drop('content[].citations')
+      const known = citations.filter((citation) => citation !== undefined)
+      return [{ type: 'text', text: block.text, ...(known.length > 0 ? { citations: known } : {}) }]
     }
-    case 'reasoning':
-      if (block.text === '') return hiddenThinking(block.native, writing)
-      return { type: 'thinking', thinking: block.text, signature: signatureOf(block.native, writing) }
+    case 'reasoning': {
+      const { text, native } = block
+      if (text !== '') return [{ type: 'thinking', thinking: text, signature: signatureOf(native, writing) }]
+      const hidden = hiddenThinking(native, writing)
+      return hidden === undefined ? [] : [hidden]
+    }
     case 'tool-call':
-      return { ...callHead(block, index, writing), input: inputOf(block.input) }
-    case 'native':
-      if (block.native.dialect === DIALECT) return block.native.value
-      if (block.text !== undefined && block.text !== '') return { type: 'text', text: block.text }
-      writing.losses.drop(`content[].${block.type}`)
-      return undefined
+      return [{ ...callHead(block, index, writing), input: inputOf(block.input) }]
+    case 'native': {
+      const { native, text, type } = block
+      if (native.dialect === DIALECT) return [native.value]
+      const search = webSearchOf(native, index, writing)
+      if (search !== undefined) return [{ ...search.use, input: search.input }, search.result]
+      if (text !== undefined && text !== '') return [{ type: 'text', text }]
+      writing.losses.drop(`content[].${type}`)
+      return []
+    }
   }
 }
 

@@ -9,7 +9,15 @@ import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
 import type { Native, OpaqueState } from '../conversation/conversation.ts'
 import type { JsonObject } from '../json-value.ts'
 import { errorEvent } from '../error-reply.ts'
-import { callHead, hiddenThinking, measuredUsage, messageHead, signatureOf } from './answer-content.ts'
+import {
+  callHead,
+  citationOf,
+  hiddenThinking,
+  measuredUsage,
+  messageHead,
+  signatureOf,
+  webSearchOf,
+} from './answer-content.ts'
 import { writeStop } from './stop-reason.ts'
 import { writeUsage } from './usage.ts'
 
@@ -123,20 +131,26 @@ class MessageStreamWriter implements StreamWriter {
     return eventText('content_block_start', { type: 'content_block_start', index: this.#count, content_block: block })
   }
 
-  /** A block of Anthropic's servers as it is, any other's text. */
-  #native({ dialect, value }: Native, type: string, text: string | undefined): string {
-    if (dialect === DIALECT) return this.#show(value)
+  /** A block of Anthropic's servers as it is, a web search of another's as one of Anthropic's, any other's text. */
+  #native(native: Native, type: string, text: string | undefined): string {
+    if (native.dialect === DIALECT) return this.#show(native.value)
+    const search = webSearchOf(native, this.#count, this.#writing)
+    if (search !== undefined) {
+      const input = { type: 'input_json_delta', partial_json: JSON.stringify(search.input) }
+      return this.#show(search.use) + this.#blockDelta(input) + this.#stop() + this.#show(search.result)
+    }
     if (text !== undefined && text !== '') return this.#delta(text)
     this.#writing.losses.drop(`content[].${type}`)
     return ''
   }
 
-  #annotation({ dialect, value }: Native): string {
-    if (dialect !== DIALECT || this.#block?.kind !== 'text' || !this.#isShown) {
+  #annotation(native: Native): string {
+    const citation = this.#block?.kind === 'text' && this.#isShown ? citationOf(native) : undefined
+    if (citation === undefined) {
       this.#writing.losses.drop('content[].citations')
       return ''
     }
-    return this.#blockDelta({ type: 'citations_delta', citation: value })
+    return this.#blockDelta({ type: 'citations_delta', citation })
   }
 
   #blockDelta(delta: JsonObject): string {
@@ -150,9 +164,13 @@ class MessageStreamWriter implements StreamWriter {
     let ending = ''
     if (block.kind === 'reasoning') ending = this.#thinkingEnd(native ?? block.native)
     if (!this.#isShown) return ''
-    const stop = `event: content_block_stop\ndata: {"type":"content_block_stop","index":${this.#count}}\n\n`
+    return ending + this.#stop()
+  }
+
+  #stop(): string {
+    const text = `event: content_block_stop\ndata: {"type":"content_block_stop","index":${this.#count}}\n\n`
     this.#count += 1
-    return ending + stop
+    return text
   }
 
   #thinkingEnd(native: OpaqueState | undefined): string {

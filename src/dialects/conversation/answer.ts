@@ -191,7 +191,8 @@ function annotate(block: Block, { dialect, value }: Annotation): Block {
   return { ...block, extras: { ...block.extras, [dialect]: { ...own, [ANNOTATIONS]: annotations } } }
 }
 
-function annotationsOf(block: Block): readonly Annotation[] {
+/** The citations and annotations of a whole block, each as its dialect writes it. */
+export function annotationsOf(block: Block): readonly Annotation[] {
   return DIALECTS.flatMap((dialect) =>
     asList(block.extras?.[dialect]?.[ANNOTATIONS]).map((value) => ({ dialect, value: asObject(value) })),
   )

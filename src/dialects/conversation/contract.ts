@@ -67,6 +67,8 @@ export interface StreamWriter {
 export interface DialectTranslation {
   readRequest(body: JsonObject, reading: RequestReading): Conversation
   writeRequest(conversation: Conversation, writing: RequestWriting): JsonObject
+  /** Headers without which the dialect's vendor refuses what such a request holds. */
+  requestHeaders?(request: JsonObject): Readonly<Record<string, string>>
   readReply(reply: JsonObject, reading: AnswerReading): Answer
   writeReply(answer: Answer, writing: AnswerWriting): JsonObject
   createStreamReader(reading: AnswerReading, emit: AnswerListener): StreamReader

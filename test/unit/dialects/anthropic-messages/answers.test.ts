@@ -556,6 +556,29 @@ describe('a stream that is written', () => {
     expect(anthropicMessages.writeReply(fold(all), writing({ losses }))['content']).toEqual(message.content)
   })
 
+  it.each([
+    ['openai-responses', { type: 'url_citation', url: 'https://a', title: 'A', start_index: 0, end_index: 1 }],
+    ['openai-chat', { type: 'url_citation', url_citation: { url: 'https://a', title: 'A' } }],
+  ] as const)('B15: shows web searches and citations of %s as Anthropic shows its own', async (dialect, value) => {
+    const action = { type: 'search', query: 'q', sources: [{ type: 'url', url: 'https://a' }] }
+    const searched: Block = {
+      kind: 'native',
+      native: { dialect: 'openai-responses', value: { type: 'web_search_call', id: 'ws_1', action } },
+      type: 'web_search_call',
+    }
+    const cited: AnswerEvent = { type: 'annotation', native: { dialect, value } }
+    const all = [open(searched), close(), open(textBlock), more('x'), cited, close(), end()]
+    const message = await accumulate(writeStream(all))
+    expect(message.content).toMatchObject([
+      { type: 'server_tool_use', id: 'srvtoolu_a10', name: 'web_search', input: { query: 'q' } },
+      { type: 'web_search_tool_result', tool_use_id: 'srvtoolu_a10', content: [{ url: 'https://a' }] },
+      { type: 'text', text: 'x', citations: [{ type: 'web_search_result_location', url: 'https://a', title: 'A' }] },
+    ])
+    expect(anthropicMessages.writeReply(fold(all), writing())['content']).toEqual(
+      JSON.parse(JSON.stringify(message.content)),
+    )
+  })
+
   it("gives Anthropic's own answers back as they were", async () => {
     const message = await accumulate(STREAM)
     const again = await accumulate(writeStream(readStream([STREAM])))

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { anthropicMessages } from '../../../../src/dialects/anthropic-messages/translation.ts'
 import type { Conversation, Part, Tool } from '../../../../src/dialects/conversation/conversation.ts'
 import type { JsonObject } from '../../../../src/dialects/json-value.ts'
 import { call, conversation, read, request, result, turn, write, writeTurns } from './pieces.ts'
@@ -470,6 +471,8 @@ describe('tools', () => {
       tool_choice: { type: 'tool', name: 'web_search' },
     })
     expect(dropped).toEqual(['tools[].image_generation'])
+    expect(anthropicMessages.requestHeaders?.(body)).toEqual({ 'anthropic-beta': 'mcp-client-2025-11-20' })
+    expect(anthropicMessages.requestHeaders?.({})).toEqual({})
     expect(write(ask({ tools }), { profile: { hosted: new Set() }, dialect: 'openai-responses' }).dropped).toHaveLength(
       3,
     )
