@@ -68,12 +68,22 @@ function readCapture(folder: string, file: string): Capture {
 /** Sends a recorded request as its client did; its length and host are those of today. */
 export function replay(facadeUrl: string, { method, path, query, headers, bytes }: Capture): Promise<HttpAnswer> {
   const url = `${facadeUrl}${path}${query === '' ? '' : `?${query}`}`
-  const connection: Record<string, string> = headers['upgrade'] === undefined ? {} : { connection: 'Upgrade' }
   return exchange(url, {
     method,
-    headers: { ...headers, ...connection },
+    headers,
     ...(bytes === undefined ? {} : { body: bytes }),
   })
+}
+
+/**
+ * What a server that is not Anthropic's own gets: all but Claude Code's first system text, which changes with every request
+ * and would make every prompt cache useless.
+ */
+function withoutBillingLine(bytes: Buffer): Buffer {
+  if (!bytes.includes('"x-anthropic-billing-header:')) return bytes
+  const body = JSON.parse(bytes.toString('utf8')) as { system: { readonly text: string }[] }
+  body.system = body.system.filter(({ text }) => !text.startsWith('x-anthropic-billing-header:'))
+  return Buffer.from(JSON.stringify(body))
 }
 
 /** What the requests are replayed against. */
@@ -91,30 +101,45 @@ export function describeCaptureReplay(name: string, target: () => ReplayTarget):
   const origin = isRecorded ? 'recorded requests' : "the project's own requests (no recorded ones here)"
 
   describe(`${captures.length} ${origin} against ${name}`, () => {
-    const inferences = captures.filter(({ bytes }) => bytes !== undefined)
+    const isContinued = ({ bytes }: Capture): boolean => bytes?.includes('"previous_response_id":"') === true
+    const inferences = captures.filter((capture) => capture.bytes !== undefined && !isContinued(capture))
 
-    test.each(inferences)('$name reaches the provider byte for byte and is answered', async (capture) => {
-      const { facadeUrl, provider, headersThatTravel } = target()
+    test.each(inferences)(
+      '$name reaches the provider byte for byte, but for a billing line, and is answered',
+      async (capture) => {
+        const { facadeUrl, provider, headersThatTravel } = target()
+        const before = provider.requests.length
+        const answer = await replay(facadeUrl, capture)
+        expect(answer.status, answer.text()).toBe(200)
+        expect(answer.body.length).toBeGreaterThan(0)
+
+        const isCount = capture.path.endsWith('/count_tokens')
+        if (isCount) expect(answer.json()).toMatchObject({ input_tokens: expect.any(Number) })
+        // A count may be answered by this node's own estimate, and is never bought.
+        const received = provider.requests.slice(before)
+        if (!isCount) expect(received).toHaveLength(1)
+        for (const { path, headers, body } of received) {
+          expect(path).toBe(capture.query === '' ? capture.path : `${capture.path}?${capture.query}`)
+          expect(Buffer.compare(body, withoutBillingLine(capture.bytes ?? Buffer.alloc(0)))).toBe(0)
+          expect(headers).toMatchObject(headersThatTravel(capture.headers))
+          expect(JSON.stringify(headers)).not.toContain('<redacted>')
+          expect(headers['cookie'] ?? headers['proxy-authorization']).toBeUndefined()
+        }
+      },
+    )
+
+    // The answer they go on from was given by another node.
+    test.each(captures.filter(isContinued))('$name is told that the answer before it is not kept', async (capture) => {
+      const { facadeUrl, provider } = target()
       const before = provider.requests.length
       const answer = await replay(facadeUrl, capture)
-      expect(answer.status, answer.text()).toBe(200)
-      expect(answer.body.length).toBeGreaterThan(0)
-
-      const isCount = capture.path.endsWith('/count_tokens')
-      if (isCount) expect(answer.json()).toMatchObject({ input_tokens: expect.any(Number) })
-      // A count may be answered by this node's own estimate, and is never bought.
-      const received = provider.requests.slice(before)
-      if (!isCount) expect(received).toHaveLength(1)
-      for (const { path, headers, body } of received) {
-        expect(path).toBe(capture.query === '' ? capture.path : `${capture.path}?${capture.query}`)
-        expect(Buffer.compare(body, capture.bytes ?? Buffer.alloc(0))).toBe(0)
-        expect(headers).toMatchObject(headersThatTravel(capture.headers))
-        expect(JSON.stringify(headers)).not.toContain('<redacted>')
-        expect(headers['cookie'] ?? headers['proxy-authorization']).toBeUndefined()
-      }
+      expect(answer.status, answer.text()).toBe(400)
+      expect(answer.json()).toMatchObject({ error: { code: 'previous_response_not_found' } })
+      expect(provider.requests).toHaveLength(before)
     })
 
-    const others = captures.filter(({ bytes }) => bytes === undefined)
+    // WebSocket is tried with real clients, in responses-websocket.test.ts.
+    const others = captures.filter(({ bytes, headers }) => bytes === undefined && headers['upgrade'] === undefined)
 
     test.each(others)('$name is answered by the node itself', async (capture) => {
       const { facadeUrl, provider } = target()
@@ -124,12 +149,10 @@ export function describeCaptureReplay(name: string, target: () => ReplayTarget):
       if (capture.path === '/v1/models') {
         expect(answer.status, body).toBe(200)
         expect(answer.json()).toMatchObject({ object: 'list', data: expect.any(Array), has_more: false })
-      } else if (capture.headers['upgrade'] !== undefined) {
-        expect(answer.status, body).toBe(426)
       } else {
-        // A stored response: this node keeps none.
+        // A stored response, of another node.
         expect(capture.path).toMatch(/^\/v1\/responses\/./)
-        expect(answer.status, body).toBe(501)
+        expect(answer.status, body).toBe(404)
       }
       expect(provider.requests).toHaveLength(before)
     })
