@@ -72,7 +72,12 @@ interface Failure extends KindEntry {
   readonly param: string | null
   /** The code of the table. */
   readonly tokCode: string
+  /** As Anthropic's errors hold them, where its SDK acts on them. */
+  readonly anthropicDetails?: object | undefined
 }
+
+/** On this the SDK's tool runner goes on without leaving the conversation at the server. */
+const THREAD_REFUSED = { error_code: 'thread_unsupported_request', unsupported: [] }
 
 /**
  * The reply to a request that failed before anything was answered. `x-tok-error` holds the code of the table;
@@ -153,8 +158,9 @@ function openaiError({ message, openaiType, param, code }: Failure): object {
   return { message, type: openaiType, param, code }
 }
 
-function anthropicError({ message, anthropicType }: Failure, requestId: string): object {
-  return { type: 'error', error: { type: anthropicType, message }, request_id: requestId }
+function anthropicError({ message, anthropicType, anthropicDetails }: Failure, requestId: string): object {
+  const details = anthropicDetails === undefined ? {} : { details: anthropicDetails }
+  return { type: 'error', error: { type: anthropicType, message, ...details }, request_id: requestId }
 }
 
 function failureOf(vendor: Vendor, error: TokError | ProviderError): Failure {
@@ -174,6 +180,8 @@ function failureHere(error: TokError): Failure {
     code: isSpent ? 'insufficient_quota' : code,
     param: typeof error.details['param'] === 'string' ? error.details['param'] : null,
     tokCode: code,
+    anthropicDetails:
+      code === 'translation_refused' && error.details['field'] === 'thread' ? THREAD_REFUSED : undefined,
   }
 }
 

@@ -46,7 +46,7 @@ const READ_MEMBERS: ReadonlySet<string> = new Set([
 
 /**
  * Reads a request into the hub.
- * @throws TokError `body_malformed`; `translation_refused` for a conversation whose beginning Anthropic keeps
+ * @throws TokError `body_malformed`; `translation_refused` for a conversation that Anthropic is to keep
  */
 export function readRequest(body: JsonObject, { seal, losses }: RequestReading): Conversation {
   const messages = messagesOf(body)
@@ -203,9 +203,8 @@ function sessionOf(body: JsonObject): string | undefined {
 }
 
 function readExtras(body: JsonObject): Conversation['extras'] {
-  const thread = asObject(body['thread'])
-  if (thread['type'] === 'continue') {
-    const reason = 'the beginning of the conversation is kept at Anthropic'
+  if (isObject(body['thread'])) {
+    const reason = 'only Anthropic keeps conversations'
     throw new TokError('translation_refused', {
       field: 'thread',
       target: 'a provider',

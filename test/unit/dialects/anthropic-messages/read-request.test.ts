@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
+import Anthropic from '@anthropic-ai/sdk'
 import { describe, expect, it } from 'vitest'
-import { TokError } from '../../../../src/base/errors.ts'
+import { TokError, toTokError } from '../../../../src/base/errors.ts'
+import { errorReply } from '../../../../src/dialects/error-reply.ts'
 import type { JsonObject } from '../../../../src/dialects/json-value.ts'
 import { sealState } from '../../../../src/dialects/conversation/opaque-state.ts'
 import { read, readMessages, request, seal } from './pieces.ts'
@@ -442,11 +444,31 @@ describe('a request that cannot be read is refused by the name of its member', (
     expect(failure).toThrow(reason)
   })
 
-  it('and so is one whose beginning Anthropic keeps', () => {
-    expect(() => read(request({ thread: { type: 'continue', previous_message_id: 'm' } }))).toThrow(/thread/)
-    expect(read(request({ thread: { type: 'create' } })).extras).toEqual({
-      'anthropic-messages': { thread: { type: 'create' } },
-    })
+  it('and so is one that Anthropic is to keep, in words on which its SDK sends all of it', async () => {
+    let requests = 0
+    const answer = (_: unknown, init?: { body?: unknown }): Promise<Response> => {
+      requests += 1
+      try {
+        const { stream } = read(JSON.parse(String(init?.body)) as JsonObject)
+        const message = {
+          id: `msg_${requests}`,
+          type: 'message',
+          role: 'assistant',
+          stop_reason: 'end_turn',
+          usage: {},
+        }
+        return Promise.resolve(Response.json({ ...message, content: [{ type: 'text', text: String(stream) }] }))
+      } catch (thrown) {
+        const { status, body } = errorReply('anthropic', toTokError(thrown), 'r1')
+        return Promise.resolve(new Response(body, { status, headers: { 'content-type': 'application/json' } }))
+      }
+    }
+    const client = new Anthropic({ apiKey: 'none', fetch: answer, maxRetries: 0 })
+    const messages = [{ role: 'user', content: 'Hello' } as const]
+    const message = await client.beta.messages.toolRunner({ model: 'm', max_tokens: 9, messages, tools: [] })
+    expect(message.content).toEqual([{ type: 'text', text: 'false' }])
+    expect(requests).toBe(2)
+    expect(() => read(request({ thread: { type: 'create' } }))).toThrow('thread cannot be asked of a provider')
   })
 })
 
