@@ -27,8 +27,15 @@ const WEATHER_SCHEMA = {
   additionalProperties: false,
 }
 
-/** Adds the suite. `target` is asked once, after the hooks of the surrounding file have run. */
-export function describeSdkSuite(name: string, target: () => SdkSuiteTarget): void {
+/**
+ * Adds the suite. `target` is asked once, after the hooks of the surrounding file have run. Embeddings have one form only:
+ * what does not serve them says so.
+ */
+export function describeSdkSuite(
+  name: string,
+  target: () => SdkSuiteTarget,
+  { servesEmbeddings = true }: { readonly servesEmbeddings?: boolean } = {},
+): void {
   describe(`the official clients against ${name}`, () => {
     let openai: OpenAI
     let anthropic: Anthropic
@@ -96,6 +103,11 @@ export function describeSdkSuite(name: string, target: () => SdkSuiteTarget): vo
     })
 
     test('OpenAI: embeddings, asked for as base64 by the client itself, are read as numbers', async () => {
+      if (!servesEmbeddings) {
+        const refusal = openai.embeddings.create({ model, input: ['one', 'two'] })
+        await expect(refusal).rejects.toMatchObject({ status: 501, code: 'endpoint_unsupported' })
+        return
+      }
       const { data, usage } = await openai.embeddings.create({ model, input: ['one', 'two'] })
       expect(data).toHaveLength(2)
       expect(data[0]?.embedding.every((value) => Number.isFinite(value))).toBe(true)
