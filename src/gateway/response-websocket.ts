@@ -179,7 +179,11 @@ class Connection {
   #rest(): void {
     this.#isBusy = false
     this.#outlet = undefined
-    if (this.#isDraining) this.drain()
+    if (this.#socket.readyState !== this.#socket.OPEN) return
+    if (this.#isDraining) {
+      this.drain()
+      return
+    }
     const close = (): void => this.#socket.close(1000, 'no request for a long time')
     this.#cancelIdle = this.#dependencies.clock.after(this.#options.idleMs, close)
   }
