@@ -21,11 +21,11 @@ const DIALECT = 'anthropic-messages'
 export const UNREADABLE_INPUT = 'unreadable_input'
 
 /** Where a part stands in the client's dialect. */
-export const PART_PATH: FieldName = {
+const PART_PATH = {
   'openai-chat': 'messages[].content[]',
   'openai-responses': 'input[].content[]',
   'anthropic-messages': 'messages[].content[]',
-}
+} as const
 
 const REASONING_FIELD: FieldName = {
   'openai-chat': 'messages[].reasoning_content',
@@ -44,8 +44,8 @@ export type Block = Record<string, unknown>
 
 /** Names a field in the client's dialect and stops: to leave it out would change what was asked. */
 export function refuse(field: string, reason: string, { losses, target }: RequestWriting): never {
-  const path = typeof PART_PATH === 'string' ? PART_PATH : PART_PATH[losses.dialect]
-  throw new TokError('translation_refused', { field: `${path}.${field}`, target, dialect: DIALECT, reason })
+  const path = `${PART_PATH[losses.dialect]}.${field}`
+  throw new TokError('translation_refused', { field: path, target, dialect: DIALECT, reason })
 }
 
 /**
@@ -94,7 +94,10 @@ function blockOf(part: Exclude<Part, ToolResultPart>, writing: RequestWriting): 
     case 'native':
       if (part.native.dialect === DIALECT) return { ...part.native.value }
       if (part.text !== undefined && part.text.trim() !== '') return { type: 'text', text: part.text }
-      writing.losses.drop(writing.losses.dialect === 'openai-responses' ? `input[].${part.type}` : part.type)
+      writing.losses.drop({
+        'openai-chat': `messages[].content[].${part.type}`,
+        'openai-responses': `input[].${part.type}`,
+      })
       return undefined
   }
 }

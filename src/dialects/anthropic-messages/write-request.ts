@@ -48,16 +48,9 @@ export function writeRequest(conversation: Conversation, writing: RequestWriting
   const format = writeFormat(conversation, written.system, writing)
   const config = { ...(thinking.effort === undefined ? {} : { effort: thinking.effort }), ...format }
   const isThinkingOn = thinking.config !== undefined && thinking.config['type'] !== 'disabled'
-  const ownMark: Block = {}
-  if (conversation.caching.mark !== undefined) mark(ownMark, conversation.caching.mark, writing)
-  limitCacheMarks(written, tools, ownMark, writing)
+  const ownMark = writeCaching(conversation, written, tools, writing)
   if (conversation.verbosity !== undefined && conversation.verbosity !== 'medium') {
     losses.drop({ 'openai-chat': 'verbosity', 'openai-responses': 'text.verbosity' })
-  }
-  if (conversation.caching.key !== undefined)
-    losses.drop({ 'openai-chat': 'prompt_cache_key', 'openai-responses': 'prompt_cache_key' })
-  if (conversation.caching.retention !== undefined) {
-    losses.drop({ 'openai-chat': 'prompt_cache_retention', 'openai-responses': 'prompt_cache_retention' })
   }
   return {
     ...conversation.extras[DIALECT],
@@ -211,19 +204,34 @@ function writeServiceTier({ serviceTier }: Conversation, { profile, losses }: Re
   return {}
 }
 
-/** The server takes four cache marks: the last ones stay, which hold for the longest prompts. */
-function limitCacheMarks(
+/**
+ * Sets the cache marks right; gives the request's own. The server takes four, and the last ones stay, which hold for the
+ * longest prompts. A client that names a cache by a key, and can set no marks, expects its prompts to be cached all the same:
+ * they are marked where they grow.
+ */
+function writeCaching(
+  { caching }: Conversation,
   { system, messages }: WrittenMessages,
   { tools }: WrittenTools,
-  ownMark: Block,
-  { losses }: RequestWriting,
-): void {
+  writing: RequestWriting,
+): Block {
+  const { profile, losses } = writing
+  const ownMark: Block = {}
+  mark(ownMark, caching.mark, writing)
   const blocks = [...tools, ...system, ...messages.flatMap(({ content }) => content.flatMap(withInner)), ownMark]
   const marked = blocks.filter((block) => block['cache_control'] !== undefined)
   for (const block of marked.slice(0, Math.max(0, marked.length - CACHE_MARKS_MAX))) {
     delete block['cache_control']
     losses.drop(CACHE_MARK_FIELD)
   }
+  if (caching.key !== undefined && !profile.takesCacheMarks) losses.drop('prompt_cache_key')
+  else if (caching.key !== undefined && marked.length === 0) {
+    const ttl = caching.retention === undefined ? undefined : '1h'
+    for (const block of [system.at(-1) ?? tools.at(-1), messages.at(-1)?.content.at(-1)]) {
+      if (block !== undefined) mark(block, { ttl }, writing)
+    }
+  } else if (caching.retention !== undefined) losses.drop('prompt_cache_retention')
+  return ownMark
 }
 
 /** A result's own blocks may be marked too. */

@@ -44,9 +44,9 @@ export function writeTools(
   const servers: JsonObject[] = []
   for (const tool of tools) {
     if (tool.kind !== 'hosted') continue
-    const isTaken = profile.hosted.has(tool.capability) && !names.has(WEB_SEARCH_NAME)
-    const hosted = isTaken ? hostedBlocks(tool) : undefined
-    if (hosted === undefined) {
+    const hosted = profile.hosted.has(tool.capability) ? hostedBlocks(tool) : undefined
+    // No two tools may have one name, and the client's own comes first.
+    if (hosted === undefined || names.has(String(hosted.tool['name']))) {
       losses.drop(losses.dialect === 'openai-chat' ? 'web_search_options' : `tools[].${tool.name}`)
       continue
     }

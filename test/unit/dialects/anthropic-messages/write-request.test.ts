@@ -557,12 +557,7 @@ describe('the rest of a request', () => {
     ['C29: metadata', { metadata: { user_id: 'other' } }, { metadata: { user_id: 'other' } }, []],
     ['D45: priority', { serviceTier: 'priority' }, { service_tier: 'auto' }, []],
     ['D45: flex', { serviceTier: 'flex' }, {}, ['service_tier']],
-    [
-      'caches',
-      { caching: { key: 'k', retention: '24h', mark: {} } },
-      { cache_control: { type: 'ephemeral' } },
-      ['prompt_cache_key', 'prompt_cache_retention'],
-    ],
+    ['a cache mark of the request', { caching: { mark: {} } }, { cache_control: { type: 'ephemeral' } }, []],
     ['stream', { stream: true }, { stream: true }, []],
     ['extras of others', { extras: { 'openai-chat': { store: true } } }, {}, ['store']],
   ])('%s', (_, more, expected, lost) => {
@@ -614,6 +609,20 @@ describe('the rest of a request', () => {
     expect(JSON.stringify(body).match(/cache_control/g)).toHaveLength(4)
     expect(body['system']).toMatchObject([{ cache_control: { type: 'ephemeral', ttl: '1h' } }])
     expect(dropped).toEqual(['cache_control'])
+  })
+
+  it('B36: a prompt with the key of a cache is marked where it grows, unless the client marked it', () => {
+    const turns = [turn('system', 'a'), HELLO]
+    const mark = { cache_control: { type: 'ephemeral', ttl: '1h' } }
+    const asked = conversation(turns, { caching: { key: 'k', retention: '24h' } })
+    expect(write(asked)).toMatchObject({ body: { system: [mark], messages: [{ content: [mark] }] }, dropped: [] })
+    const marked = conversation([turn('system', { kind: 'text', text: 'a', cacheMark: {} }), HELLO], {
+      caching: { key: 'k' },
+    })
+    expect(JSON.stringify(write(marked).body).match(/cache_control/g)).toHaveLength(1)
+    const { body, dropped } = write(asked, { profile: { takesCacheMarks: false } })
+    expect(JSON.stringify(body)).not.toContain('cache_control')
+    expect(dropped).toEqual(['prompt_cache_key'])
   })
 
   it('a request of Anthropic keeps what only Anthropic has', () => {
