@@ -234,19 +234,16 @@ describe('limits', () => {
     expect(answer.text()).toContain('no seller of it is known')
   })
 
-  test('a dialect that no seller speaks is named', async () => {
-    market = await startMarket({ sellers: [{ provider: { models: [MODEL, 'chat-only'] }, sell: `${MODEL}=1/2` }] })
-    const provider = market.sellers[0]!.provider.url
-    const chatOnly = await market.add({
-      role: 'seller',
-      sell: 'chat-only=1/2',
-      providers: `engine=${provider}#openai-chat`,
+  test('a dialect that no seller speaks is named, where nothing may be translated', async () => {
+    market = await startMarket({
+      sellers: [{ dialects: ['openai-chat'] }],
+      buyer: { settings: { work_mode: 'passthrough' } },
     })
-    await hears(market.buyer, [chatOnly])
     const answer = await exchange(`${market.buyer.url}/v1/messages`, {
-      body: { model: 'chat-only', max_tokens: 10, messages: [{ role: 'user', content: 'hi' }] },
+      body: { model: MODEL, max_tokens: 10, messages: [{ role: 'user', content: 'hi' }] },
     })
-    expect(answer).toMatchObject({ status: 501, headers: { 'x-tok-error': 'translation_unavailable' } })
-    expect(answer.text()).toContain('openai-chat only')
+    expect(answer).toMatchObject({ status: 400, headers: { 'x-tok-error': 'work_mode_mismatch' } })
+    expect(answer.text()).toContain('work_mode=passthrough does not support translation')
+    expect(market.sellers[0]!.provider.requests).toEqual([])
   })
 })

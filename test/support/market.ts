@@ -16,6 +16,7 @@ import { systemClock, type Clock } from '../../src/base/clock.ts'
 import { loadConfig, type Flags } from '../../src/config/load.ts'
 import type { AccountView, ExplainView, OfferView, StatusView } from '../../src/gateway/admin-api.ts'
 import { createSignatureChecker } from '../../src/ledger/signature-check.ts'
+import type { Dialect } from '../../src/dialects/dialect.ts'
 import { splitLines, verifyExport } from '../../src/ledger/verify-export.ts'
 import { createNode, type RunningNode } from '../../src/node/node.ts'
 import { readRuntimeFile } from '../../src/node/runtime-file.ts'
@@ -45,6 +46,8 @@ export interface SellerOptions {
   /** As `--sell`; every model at 1 USD in and 2 USD out per Mtok unless given. */
   readonly sell?: string
   readonly provider?: ScriptedProviderOptions
+  /** What its provider speaks; everything unless given. */
+  readonly dialects?: readonly Dialect[]
   /** Keys of the configuration that differ. */
   readonly settings?: Flags
   readonly clock?: Clock
@@ -80,9 +83,9 @@ const QUIET: Flags = {
   drain_grace_ms: '2000',
 }
 
-/** The setting that puts `provider` behind a node. */
-export function providedBy(provider: { readonly url: string }): Flags {
-  return { providers: `engine=${provider.url}#${EVERY_DIALECT}` }
+/** The setting that puts `provider` behind a node; it speaks every dialect unless only some are named. */
+export function providedBy(provider: { readonly url: string }, dialects?: readonly Dialect[]): Flags {
+  return { providers: `engine=${provider.url}#${dialects?.join('+') ?? EVERY_DIALECT}` }
 }
 
 /** Starts the sellers, then the buyer, and waits until the buyer knows an offer of every seller. */
@@ -102,10 +105,10 @@ export async function startMarket({ sellers: wanted, buyer: buying }: MarketOpti
   }
   try {
     const sellers: TestSeller[] = []
-    for (const { sell = '*=1/2', provider: options, settings, clock } of wanted) {
+    for (const { sell = '*=1/2', provider: options, dialects, settings, clock } of wanted) {
       const provider = await startScriptedProvider(options)
       providers.push(provider)
-      const node = await start({ role: 'seller', sell, ...providedBy(provider), ...settings }, clock)
+      const node = await start({ role: 'seller', sell, ...providedBy(provider, dialects), ...settings }, clock)
       sellers.push({ ...node, provider })
     }
     const bootstrap = sellers.flatMap(({ node }) => node.multiaddrs().slice(0, 1))
