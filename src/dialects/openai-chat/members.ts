@@ -54,6 +54,7 @@ export function malformed(path: string, what: string): TokError {
   return new TokError('body_malformed', { reason: `${path} ${what}` })
 }
 
-function isEmpty(value: unknown): boolean {
+/** True for what says nothing: null, an empty list. */
+export function isEmpty(value: unknown): boolean {
   return value === null || value === undefined || (Array.isArray(value) && value.length === 0)
 }

@@ -54,10 +54,9 @@ function readAssistant(
   path: string,
   index: number,
 ): readonly Part[] {
-  const parts: Part[] = []
   const reasoning = takeReasoning(members)
-  if (reasoning !== undefined) parts.push(reasoning)
-  parts.push(...readContent(message['content'], `${path}.content`))
+  const content = readContent(message['content'], `${path}.content`)
+  const parts: Part[] = reasoning === undefined ? [...content] : [reasoning, ...content]
   const refusal = members.take('refusal', asText)
   if (refusal !== undefined) parts.push({ kind: 'refusal', text: refusal })
   const toolCalls = members.take('tool_calls', (value) => value ?? undefined)

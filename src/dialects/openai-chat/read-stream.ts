@@ -10,12 +10,13 @@ import { createSerialBlocks, type SerialBlock, type SerialBlocks } from '../conv
 import { asCount, asList, asObject, asText, isObject, parseObject, type JsonObject } from '../json-value.ts'
 import { providerErrorOf, type ProviderError } from '../provider-error.ts'
 import { readStop, stopSequenceOf } from './finish-reason.ts'
+import { isEmpty } from './members.ts'
 import { thinkingTextOf } from './read-content.ts'
 import { readUsage } from './usage.ts'
 
 const DONE = '[DONE]'
 
-/** More calls in one answer than any server makes; what comes beyond is one that has gone wrong. */
+/** More calls in one answer than any server makes that has not gone wrong. */
 const CALLS_MAX = 1_024
 
 /** Arguments and reasoning are kept until the answer ends; of both together, in UTF-16 units. */
@@ -43,18 +44,16 @@ export function createStreamReader(reading: AnswerReading, emit: AnswerListener)
 }
 
 /**
- * An answer as it comes; throws TokError `provider_broken` if there is too much of it. A whole one is one chunk, with `message` for `delta`: so what a stream adds up to and what a whole answer
- * says cannot differ.
+ * An answer as it comes. A whole one is one chunk, with `message` for `delta`: so what a stream adds up to and what a whole
+ * answer says cannot differ. Throws TokError `provider_broken` if there is more of it than a node holds.
  */
 export class ChatAnswer {
   readonly #reading: AnswerReading
   readonly #emit: AnswerListener
   readonly #blocks: SerialBlocks
   readonly #calls: OpenCall[] = []
-  #text: SerialBlock | undefined
-  #refusal: SerialBlock | undefined
+  #speech: { readonly kind: 'text' | 'refusal'; readonly block: SerialBlock } | undefined
   #reasoning: OpenReasoning | undefined
-  #id: string | undefined
   #usage: TokenUsage = UNKNOWN_USAGE
   #finishReason: string | undefined
   #stopSequence: string | undefined
@@ -77,8 +76,9 @@ export class ChatAnswer {
     }
     this.#start(value)
     if (isObject(value['usage'])) this.#usage = readUsage(value['usage'])
-    for (const name of EXTRAS)
+    for (const name of EXTRAS) {
       if (asText(value[name]) !== undefined) this.#extras = { ...this.#extras, [name]: value[name] }
+    }
     for (const item of asList(value['choices'])) {
       const choice = asObject(item)
       // Only one answer was asked for.
@@ -109,8 +109,7 @@ export class ChatAnswer {
   #start(value: JsonObject): void {
     if (this.#hasStarted) return
     this.#hasStarted = true
-    this.#id = asText(value['id'])
-    this.#emit({ type: 'start', id: this.#id, model: asText(value['model']) })
+    this.#emit({ type: 'start', id: asText(value['id']), model: asText(value['model']) })
   }
 
   #choice(choice: JsonObject, member: 'delta' | 'message'): void {
@@ -121,8 +120,9 @@ export class ChatAnswer {
     const delta = asObject(choice[member])
     this.#reason(delta)
     this.#say(delta['content'])
-    this.#refuse(asText(delta['refusal']))
+    this.#write('refusal', asText(delta['refusal']) ?? '')
     for (const annotation of asList(delta['annotations'])) this.#annotate(annotation)
+    for (const name of MEDIA) if (!isEmpty(delta[name])) this.#show(name, delta[name])
     const calls = asList(delta['tool_calls'])
     calls.forEach((call, position) => this.#call(asObject(call), position, member))
     // The deprecated form; some servers send both.
@@ -141,54 +141,51 @@ export class ChatAnswer {
 
   #think(text: string, name: string, details: readonly unknown[]): void {
     if (text === '' && details.length === 0) return
-    this.#keep(text)
-    this.#closeText()
+    this.#keep(details.length === 0 ? text : text + JSON.stringify(details))
+    this.#closeSpeech()
     this.#reasoning ??= new OpenReasoning(this.#blocks.begin(), this.#reading)
     this.#reasoning.append(text, name, details)
   }
 
   #say(content: unknown): void {
     if (typeof content === 'string') {
-      this.#write(content)
+      this.#write('text', content)
       return
     }
     for (const item of asList(content)) {
       const part = asObject(item)
       if (part['type'] === 'thinking') this.#think(thinkingTextOf(part), 'reasoning_content', [])
-      else this.#write(asText(part['text']) ?? '')
+      else this.#write('text', asText(part['text']) ?? '')
     }
   }
 
-  #write(text: string): void {
+  #write(kind: 'text' | 'refusal', text: string): void {
     if (text === '') return
     this.#closeReasoning()
-    if (this.#text === undefined) {
-      this.#text = this.#blocks.begin()
-      this.#text.open({ kind: 'text', text: '' })
+    if (this.#speech?.kind !== kind) {
+      this.#closeSpeech()
+      this.#speech = { kind, block: this.#blocks.begin() }
+      this.#speech.block.open({ kind, text: '' })
     }
-    this.#text.append(text)
-  }
-
-  #refuse(text: string | undefined): void {
-    if (text === undefined) return
-    this.#closeReasoning()
-    this.#text?.close()
-    this.#text = undefined
-    if (this.#refusal === undefined) {
-      this.#refusal = this.#blocks.begin()
-      this.#refusal.open({ kind: 'refusal', text: '' })
-    }
-    this.#refusal.append(text)
+    this.#speech.block.append(text)
   }
 
   #annotate(annotation: unknown): void {
-    if (!isObject(annotation)) return
-    this.#text?.annotate({ type: 'annotation', native: { dialect: 'openai-chat', value: annotation } })
+    if (!isObject(annotation) || this.#speech?.kind !== 'text') return
+    this.#speech.block.annotate({ type: 'annotation', native: { dialect: 'openai-chat', value: annotation } })
+  }
+
+  #show(type: string, value: unknown): void {
+    this.#closeReasoning()
+    this.#closeSpeech()
+    const block = this.#blocks.begin()
+    block.open({ kind: 'native', native: { dialect: 'openai-chat', value: { [type]: value } }, type })
+    block.close()
   }
 
   #call(call: JsonObject, position: number, member: 'delta' | 'message'): void {
     this.#closeReasoning()
-    this.#closeText()
+    this.#closeSpeech()
     const part = isObject(call['custom']) ? call['custom'] : asObject(call['function'])
     const id = asText(call['id'])
     const name = asText(part['name'])
@@ -198,7 +195,7 @@ export class ChatAnswer {
     let open = this.#calls.findLast((each) => each.index === index)
     // Gemini gives every call the index 0.
     if (open === undefined || open.isOtherThan(id, name, text)) {
-      if (this.#calls.length === CALLS_MAX) return
+      if (this.#calls.length === CALLS_MAX) throw this.#tooMuch(`more than ${CALLS_MAX} calls`)
       // Nothing more comes for a call whose arguments are whole; the one that follows need not wait for the end of all.
       for (const earlier of this.#calls) if (earlier.isWhole) earlier.close()
       const idIfNone = `call_${this.#reading.answerId}${this.#calls.length}`
@@ -210,9 +207,11 @@ export class ChatAnswer {
 
   #keep(text: string): void {
     this.#kept += text.length
-    if (this.#kept <= KEPT_MAX) return
-    const reason = 'its calls and reasoning are longer than a node holds'
-    throw new TokError('provider_broken', { provider: this.#reading.target, reason })
+    if (this.#kept > KEPT_MAX) throw this.#tooMuch(`more than ${KEPT_MAX} characters of calls and reasoning`)
+  }
+
+  #tooMuch(what: string): TokError {
+    return new TokError('provider_broken', { provider: this.#reading.target, reason: `${what} in one answer` })
   }
 
   /** Where a server tells no index, a new id begins a new call. */
@@ -232,16 +231,14 @@ export class ChatAnswer {
     this.#reasoning = undefined
   }
 
-  #closeText(): void {
-    this.#text?.close()
-    this.#text = undefined
-    this.#refusal?.close()
-    this.#refusal = undefined
+  #closeSpeech(): void {
+    this.#speech?.block.close()
+    this.#speech = undefined
   }
 
   #finish(): void {
     this.#closeReasoning()
-    this.#closeText()
+    this.#closeSpeech()
     for (const call of this.#calls) call.close()
     this.#blocks.closeAll()
     this.#isOver = true
@@ -257,6 +254,9 @@ export class ChatAnswer {
 
 /** Members of an answer that are kept for its own dialect. */
 const EXTRAS = ['system_fingerprint', 'service_tier'] as const
+
+/** Members of a message that no other dialect has a word for: what image models of OpenRouter, and audio models, answer. */
+const MEDIA = ['images', 'audio'] as const
 
 /** A call under construction. */
 class OpenCall {

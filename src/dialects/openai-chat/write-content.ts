@@ -39,7 +39,7 @@ export class Content {
   }
 
   append(other: Content): void {
-    this.#parts.push(...other.#parts)
+    for (const part of other.#parts) this.#parts.push(part)
     this.#mayGrow = false
   }
 
@@ -54,6 +54,13 @@ export class Content {
   }
 }
 
+/** A mark that a part may be cached up to; it may stand on any. */
+export const CACHE_MARK_FIELD = {
+  'openai-chat': 'messages[].content[].cache_control',
+  'openai-responses': 'input[].content[].prompt_cache_breakpoint',
+  'anthropic-messages': 'cache_control',
+}
+
 /** The members that mark a part for caching, where the target takes marks. */
 export function writeCacheMark(
   mark: CacheMark | undefined,
@@ -61,11 +68,7 @@ export function writeCacheMark(
 ): JsonObject | undefined {
   if (mark === undefined) return undefined
   if (!profile.takesCacheMarks) {
-    losses.drop({
-      'openai-chat': 'messages[].content[].cache_control',
-      'openai-responses': 'input[].content[].prompt_cache_breakpoint',
-      'anthropic-messages': 'cache_control',
-    })
+    losses.drop(CACHE_MARK_FIELD)
     return undefined
   }
   const ttl = mark.ttl === undefined ? {} : { ttl: mark.ttl === '1h' ? '12h' : '30m' }

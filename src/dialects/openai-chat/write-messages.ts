@@ -6,7 +6,7 @@
 import type { RequestWriting } from '../conversation/contract.ts'
 import type { Part, ReasoningPart, ToolCallPart, ToolResultPart, Turn } from '../conversation/conversation.ts'
 import { asList, asText, type JsonObject } from '../json-value.ts'
-import { Content, writeCacheMark, writeMedia, writeNative } from './write-content.ts'
+import { CACHE_MARK_FIELD, Content, writeCacheMark, writeMedia, writeNative } from './write-content.ts'
 
 /** A message as it is put together; an assistant's with the results of its calls. */
 type Step = PlainStep | AssistantStep
@@ -27,6 +27,13 @@ interface AssistantStep {
   /** By call id; of several for one call the last counts. */
   readonly results: Map<string, ToolResultPart>
   readonly extras: JsonObject | undefined
+}
+
+/** The messages so far. */
+interface Draft {
+  readonly steps: Step[]
+  /** The last message that made a call of that id. */
+  readonly callers: Map<string, AssistantStep>
 }
 
 /** Said for a call that was never answered: a provider refuses a history that leaves one open. */
@@ -51,14 +58,18 @@ const REASONING_FIELD = {
  * @throws TokError `translation_refused` for media that the target does not take
  */
 export function writeMessages(turns: readonly Turn[], writing: RequestWriting): readonly JsonObject[] {
-  const steps: Step[] = []
+  const draft: Draft = { steps: [], callers: new Map() }
   for (const turn of turns) {
     writing.losses.dropExtras(turn.extras, 'openai-chat', TURN_PATH)
     for (const part of turn.parts) writing.losses.dropExtras(part.extras, 'openai-chat', PART_PATH)
-    if (turn.role === 'assistant') addAssistant(steps, turn, writing)
-    else if (turn.role === 'user') addUser(steps, turn, writing)
-    else addSystem(steps, turn, writing)
+    if (turn.role === 'assistant') addAssistant(draft, turn, writing)
+    else if (turn.role === 'user') addUser(draft, turn, writing)
+    else addSystem(draft, turn, writing)
   }
+  return writeSteps(draft.steps, writing)
+}
+
+function writeSteps(steps: readonly Step[], writing: RequestWriting): readonly JsonObject[] {
   const messages: JsonObject[] = []
   /** What results held beside text, for the user's message that follows. */
   let media = new Content()
@@ -71,14 +82,18 @@ export function writeMessages(turns: readonly Turn[], writing: RequestWriting): 
     }
     if (!media.isEmpty) messages.push({ role: 'user', content: media.toJson() })
     media = new Content()
-    if (step.role === 'assistant') messages.push(...writeAssistant(step, media, writing))
-    else messages.push({ ...step.extras, role: writing.profile.systemRole, content: step.content.toJson() })
+    if (step.role === 'assistant') {
+      messages.push(writeAssistant(step, writing))
+      for (const call of step.calls) messages.push(writeResultOf(call, step, media, writing))
+    } else {
+      messages.push({ ...step.extras, role: writing.profile.systemRole, content: step.content.toJson() })
+    }
   }
   if (!media.isEmpty) messages.push({ role: 'user', content: media.toJson() })
   return messages
 }
 
-function addSystem(steps: Step[], turn: Turn, writing: RequestWriting): void {
+function addSystem({ steps }: Draft, turn: Turn, writing: RequestWriting): void {
   const content = new Content()
   for (const part of turn.parts) addPart(content, part, writing)
   if (content.isEmpty) return
@@ -91,42 +106,53 @@ function addSystem(steps: Step[], turn: Turn, writing: RequestWriting): void {
   }
 }
 
-function addUser(steps: Step[], turn: Turn, writing: RequestWriting): void {
+function addUser(draft: Draft, turn: Turn, writing: RequestWriting): void {
   const content = new Content()
   for (const part of turn.parts) {
-    if (part.kind === 'tool-result') addResult(steps, part, content, writing)
+    if (part.kind === 'tool-result') addResult(draft, part, content, writing)
     else addPart(content, part, writing)
   }
-  if (!content.isEmpty) plainStep(steps, 'user', turn).content.append(content)
+  if (!content.isEmpty) plainStep(draft.steps, 'user', turn).content.append(content)
 }
 
 /** Puts a result where its call is. One whose call is not known is told to the model in the user's message. */
-function addResult(steps: Step[], result: ToolResultPart, content: Content, writing: RequestWriting): void {
-  const step = steps.findLast(
-    (each): each is AssistantStep =>
-      each.role === 'assistant' && each.calls.some(({ callId }) => callId === result.callId),
-  )
-  if (step !== undefined) step.results.set(result.callId, result)
-  else content.addText(`Result of the call ${result.callId}:\n${writeResult(result, content, writing)}`)
+function addResult({ callers }: Draft, result: ToolResultPart, content: Content, writing: RequestWriting): void {
+  const caller = callers.get(result.callId)
+  if (caller !== undefined) {
+    caller.results.set(result.callId, result)
+    return
+  }
+  const media = new Content()
+  content.addText(`Result of the call ${result.callId}:\n${writeResult(result, media, writing)}`)
+  content.append(media)
 }
 
-function addAssistant(steps: Step[], turn: Turn, writing: RequestWriting): void {
+function addAssistant(draft: Draft, turn: Turn, writing: RequestWriting): void {
   const content = new Content()
   const reasoning: JsonObject[] = []
   const calls: ToolCallPart[] = []
   let wasText = false
   for (const part of turn.parts) {
-    if (part.kind === 'reasoning') reasoning.push(...writeReasoning(part, writing))
-    else if (part.kind === 'tool-call') calls.push(part)
-    else addPart(content, part, writing, wasText)
+    if (part.kind === 'reasoning') {
+      const members = writeReasoning(part, writing)
+      if (members !== undefined) reasoning.push(members)
+    } else if (part.kind === 'tool-call') {
+      if (part.cacheMark !== undefined) writing.losses.drop(CACHE_MARK_FIELD)
+      calls.push(part)
+    } else {
+      addPart(content, part, writing, wasText)
+    }
     // A text that was answered in several pieces is one text again.
     wasText = part.kind === 'text'
   }
   if (content.isEmpty && reasoning.length === 0 && calls.length === 0) return
-  const step = assistantStep(steps, turn)
+  const step = assistantStep(draft.steps, turn)
   step.content.append(content)
-  step.reasoning.push(...reasoning)
-  step.calls.push(...calls)
+  for (const members of reasoning) step.reasoning.push(members)
+  for (const call of calls) {
+    step.calls.push(call)
+    draft.callers.set(call.callId, step)
+  }
 }
 
 /** @param continues a text goes on with the one before it */
@@ -185,24 +211,14 @@ function assistantStep(steps: Step[], turn: Turn): AssistantStep {
   return step
 }
 
-function writeAssistant(step: AssistantStep, media: Content, writing: RequestWriting): readonly JsonObject[] {
-  const { content, calls, reasoning, extras } = step
-  const message: JsonObject = {
+function writeAssistant({ content, calls, reasoning, extras }: AssistantStep, writing: RequestWriting): JsonObject {
+  return {
     ...extras,
     role: 'assistant',
     content: content.isEmpty && calls.length > 0 ? null : content.toJson(),
     ...joinReasoning(reasoning),
     ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => writeCall(call, writing)) }),
   }
-  const results = calls.map((call) => {
-    const result = step.results.get(call.callId)
-    return {
-      role: 'tool',
-      tool_call_id: writing.bridge.wireCallIdOf(call.callId),
-      content: result === undefined ? NO_RESULT : writeToolContent(result, media, writing),
-    }
-  })
-  return [message, ...results]
 }
 
 function writeCall(call: ToolCallPart, { bridge }: RequestWriting): JsonObject {
@@ -214,14 +230,12 @@ function writeCall(call: ToolCallPart, { bridge }: RequestWriting): JsonObject {
   return { id, type: 'function', function: { name, arguments: input === '' ? '{}' : input } }
 }
 
-function writeToolContent(
-  result: ToolResultPart,
-  media: Content,
-  writing: RequestWriting,
-): string | readonly JsonObject[] {
+function writeResultOf(call: ToolCallPart, step: AssistantStep, media: Content, writing: RequestWriting): JsonObject {
+  const result = step.results.get(call.callId)
   const content = new Content()
-  content.addText(writeResult(result, media, writing), { mark: writeCacheMark(result.cacheMark, writing) })
-  return content.toJson()
+  const mark = writeCacheMark(result?.cacheMark, writing)
+  content.addText(result === undefined ? NO_RESULT : writeResult(result, media, writing), { mark })
+  return { role: 'tool', tool_call_id: writing.bridge.wireCallIdOf(call.callId), content: content.toJson() }
 }
 
 /** The text of a result. What it holds beside text no server takes there; it goes into `media`, under the name of the call. */
@@ -232,7 +246,7 @@ function writeResult(result: ToolResultPart, media: Content, writing: RequestWri
     const isMedia = part.kind === 'image' || part.kind === 'file' || part.kind === 'audio'
     addPart(isMedia ? seen : content, part, writing)
   }
-  if (result.tools !== undefined) content.addText(tellLoaded(result.tools.map(({ name }) => name)))
+  content.addText(tellLoaded((result.tools ?? []).map((tool) => writing.bridge.wireNameOf(tool))))
   if (!seen.isEmpty) {
     media.addText(`What the call ${writing.bridge.wireCallIdOf(result.callId)} returned beside text:`)
     media.append(seen)
@@ -252,14 +266,14 @@ function tellLoaded(names: readonly string[]): string {
 function writeReasoning(
   { text, native }: ReasoningPart,
   { profile, losses, target }: RequestWriting,
-): readonly JsonObject[] {
+): JsonObject | undefined {
   const value = native?.dialect === 'openai-chat' ? native.value : {}
   const isOwn = native?.dialect === 'openai-chat' && (native.source ?? target) === target
   const readable = asText(value['reasoning_content']) ?? asText(value['reasoning']) ?? text
-  if (profile.takesReasoningContent && isOwn) return [value]
-  if (profile.takesReasoningContent && readable !== '') return [{ reasoning_content: readable }]
+  if (profile.takesReasoningContent && isOwn) return value
+  if (profile.takesReasoningContent && readable !== '') return { reasoning_content: readable }
   losses.drop(REASONING_FIELD)
-  return []
+  return undefined
 }
 
 function joinReasoning(parts: readonly JsonObject[]): JsonObject {

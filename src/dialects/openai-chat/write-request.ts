@@ -29,6 +29,9 @@ const FORMAT_FIELD = {
   'anthropic-messages': 'output_config.format',
 }
 
+/** Clients of Messages name none: theirs is made of their session, and nothing of what they asked is lost with it. */
+const CACHE_KEY_FIELD = { 'openai-chat': 'prompt_cache_key', 'openai-responses': 'prompt_cache_key' }
+
 const STOP_FIELD = { 'openai-chat': 'stop', 'anthropic-messages': 'stop_sequences' }
 
 /**
@@ -132,7 +135,7 @@ function writeRest(conversation: Conversation, { profile, losses }: RequestWriti
   if (verbosity !== undefined && !profile.takesVerbosity) {
     losses.drop({ 'openai-chat': 'verbosity', 'openai-responses': 'text.verbosity' })
   }
-  if (key !== undefined && !profile.takesCaching) losses.drop('prompt_cache_key')
+  if (key !== undefined && !profile.takesCaching) losses.drop(CACHE_KEY_FIELD)
   if (retention !== undefined && !profile.takesCaching) losses.drop('prompt_cache_retention')
   if (mark !== undefined) losses.drop('cache_control')
   // OpenAI takes notes only on answers that it stores, and these are not stored.

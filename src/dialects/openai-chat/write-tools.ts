@@ -67,11 +67,8 @@ function choose(
         losses.drop('tool_choice')
         return { offered }
       }
-      const { wireKind } = chosen
-      const choice = force({
-        type: wireKind === 'custom' ? 'custom' : 'function',
-        [wireKind === 'custom' ? 'custom' : 'function']: { name: wireName },
-      })
+      const type = chosen.wireKind === 'custom' ? 'custom' : 'function'
+      const choice = force({ type, [type]: { name: wireName } })
       return { offered: mayForce ? offered : [chosen], choice }
     }
     case 'allowed': {
@@ -91,8 +88,9 @@ function writeTool(bridged: BridgedTool, { losses, profile }: RequestWriting): J
   losses.dropExtras(tool.extras, 'openai-chat', 'tools[]')
   if (tool.cacheMark !== undefined) losses.drop('tools[].cache_control')
   const own = tool.extras['openai-chat']
-  if (wireKind === 'custom')
+  if (wireKind === 'custom') {
     return { type: 'custom', custom: { ...own, name, description, format: writeFormat(tool.format) } }
+  }
   const parameters = portableSchema(bridged.parameters ?? NO_PARAMETERS)
   // A strict function with an open schema is refused; one that is not strict is the default.
   const isStrict = tool.strict === true && profile.takesStrict && isClosed(parameters)

@@ -345,6 +345,11 @@ it('an answer whose calls and reasoning are longer than a node holds is given up
   expect(() => eventsOf(streamOf(chunks))).toThrow(expect.objectContaining({ code: 'provider_broken' }))
 })
 
+it('an answer with more calls than any server makes is given up', () => {
+  const chunks = Array.from({ length: 1_025 }, (_, index) => fragment(index, '{}', `c${index}`, 'f'))
+  expect(() => eventsOf(streamOf(chunks))).toThrow(expect.objectContaining({ code: 'provider_broken' }))
+})
+
 describe('calls that servers number in their own way', () => {
   it.each<readonly [string, readonly JsonObject[]]>([
     [
@@ -472,6 +477,20 @@ describe('what a server gives beside text and calls', () => {
     expect(answerOf(eventsOf(streamOf(chunks))).blocks).toEqual([{ kind: 'refusal', text: 'I must not.' }])
   })
 
+  it('a text may follow a refusal', () => {
+    const chunks = [delta({ refusal: 'No.' }), delta({ content: 'But' }), STOP]
+    expect(outline(eventsOf(streamOf(chunks)))).toEqual([
+      'start',
+      'refusal',
+      '+No.',
+      'block-end',
+      'text',
+      '+But',
+      'block-end',
+      'end end',
+    ])
+  })
+
   it('annotations belong to the text', () => {
     const citation = { type: 'url_citation', url_citation: { url: 'https://example.org', title: 'a' } }
     const chunks = [delta({ content: 'Hi' }), delta({ annotations: [citation] }), STOP]
@@ -489,6 +508,15 @@ describe('what a server gives beside text and calls', () => {
       STOP,
     ]
     expect(answerOf(eventsOf(streamOf(chunks))).blocks).toEqual([{ kind: 'text', text: 'Hi' }])
+  })
+
+  it('pictures are kept as they are, for the report of what the client cannot be shown', () => {
+    const images = [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } }]
+    const chunks = [delta({ content: 'See' }), delta({ images }), delta({ images: [], audio: null }), STOP]
+    expect(answerOf(eventsOf(streamOf(chunks))).blocks).toEqual([
+      { kind: 'text', text: 'See' },
+      { kind: 'native', native: { dialect: 'openai-chat', value: { images } }, type: 'images' },
+    ])
   })
 
   it('its fingerprint and tier are kept for its own dialect', () => {

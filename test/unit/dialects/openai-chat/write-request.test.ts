@@ -254,6 +254,13 @@ describe('the messages that a server of Chat Completions gets', () => {
     expect(dropped).toEqual(['messages[].content[].container_upload'])
   })
 
+  it('may have more parts, calls and results than fit on a stack', () => {
+    const many = Array.from({ length: 200_000 }, (_, index) => `c${index}`)
+    const turns = [user(...many), assistant(...many.map((id) => call(id))), user(...many.map((id) => result(id, id)))]
+    expect(ask({ turns }).messages).toHaveLength(many.length + 2)
+    expect(ask({ turns: [user(...many.map((id) => result(id, id)))] }).messages).toHaveLength(1)
+  })
+
   it('leave out what says nothing, and merge what it stood between', () => {
     expect(outline(ask({ turns: [user('a'), assistant(''), user('b'), system('')] }).messages)).toEqual([
       'user | a\n\nb',
@@ -543,10 +550,11 @@ describe('the other members of a request', () => {
     [{ sampling: { logprobs: true, topLogprobs: 2 } }, {}, ['logprobs', 'top_logprobs']],
     [{ sampling: { stop: ['a', 'b', 'c', 'd', 'e'] } }, {}, ['stop_sequences']],
     [
-      { caching: { key: 'k', retention: '24h', mark: {} } },
-      {},
-      ['prompt_cache_key', 'prompt_cache_retention', 'cache_control'],
+      { caching: { key: 'k', retention: '24h' } },
+      { client: 'openai-responses' },
+      ['prompt_cache_key', 'prompt_cache_retention'],
     ],
+    [{ caching: { key: 'made of a session', mark: {} } }, {}, ['cache_control']],
     [{ verbosity: 'low' }, { client: 'openai-responses' }, ['text.verbosity']],
     [{ serviceTier: 'priority' }, {}, ['service_tier']],
     [{ serviceTier: 'auto' }, {}, []],
