@@ -109,7 +109,8 @@ export function readRequest(body: JsonObject, reading: RequestReading): Conversa
   const items = readInput(body['input'], reading)
   const text = asObject(body['text'])
   const include = asList(body['include'])
-  const topLogprobs = asCount(body['top_logprobs'])
+  // None are asked for by 0.
+  const topLogprobs = asCount(body['top_logprobs']) || undefined
   return {
     model: asText(body['model']) ?? '',
     stream: readSwitch(body, 'stream') ?? false,
@@ -128,7 +129,7 @@ export function readRequest(body: JsonObject, reading: RequestReading): Conversa
     format: items.format ?? readFormat(text['format'], 'text.format'),
     verbosity: asText(text['verbosity']),
     caching: { key: asText(body['prompt_cache_key']), retention: asText(body['prompt_cache_retention']) },
-    user: asText(body['safety_identifier']) ?? asText(body['user']),
+    user: readUser(body, reading),
     metadata: isObject(body['metadata']) && Object.keys(body['metadata']).length > 0 ? body['metadata'] : undefined,
     serviceTier: asText(body['service_tier']),
     wantsStreamUsage: true,
@@ -164,6 +165,14 @@ function readInstructions(value: unknown): readonly Turn[] {
   if (value === undefined || value === null || value === '') return []
   if (typeof value !== 'string') throw malformed('instructions', 'is not a string')
   return [{ role: 'system', parts: [{ kind: 'text', text: value }], isTopLevel: true, extras: {} }]
+}
+
+/** Other dialects have one name for a user. */
+function readUser(body: JsonObject, { losses }: RequestReading): string | undefined {
+  const user = asText(body['user'])
+  const identifier = asText(body['safety_identifier'])
+  if (user !== undefined && identifier !== undefined && user !== identifier) losses.drop('user')
+  return identifier ?? user
 }
 
 function readReasoningWish(
@@ -256,7 +265,7 @@ function addItem(items: Items, item: JsonObject, path: string, context: ItemCont
   const resultKind = RESULT_KINDS[type]
   if (resultKind !== undefined && item['execution'] !== 'server') {
     const result = readResult(item, resultKind, path, context)
-    items.tools.push(...(result.tools ?? []))
+    for (const tool of result.tools ?? []) items.tools.push(tool)
     return add('user', [result])
   }
   switch (type) {
@@ -269,7 +278,7 @@ function addItem(items: Items, item: JsonObject, path: string, context: ItemCont
     case 'reasoning':
       return add('assistant', [readReasoning(item, context.reading)])
     case 'additional_tools':
-      items.tools.push(...readTools(item['tools'], `${path}.tools`))
+      for (const tool of readTools(item['tools'], `${path}.tools`)) items.tools.push(tool)
       return undefined
     case 'configuration_update':
       items.effort = readEffort(asObject(item['reasoning'])['effort']) ?? items.effort

@@ -4,6 +4,7 @@
  * (`.done`, the whole item, the whole answer) only adds what is missing.
  * Source: the types of the `openai` SDK (`ResponseStreamEvent`).
  */
+import { TokError } from '../../base/errors.ts'
 import type { AnswerListener, Block } from '../conversation/answer.ts'
 import type { AnswerReading, StreamReader } from '../conversation/contract.ts'
 import { createSerialBlocks, type SerialBlock, type SerialBlocks } from '../conversation/serial-blocks.ts'
@@ -13,6 +14,12 @@ import type { SseEvent } from '../sse.ts'
 import { joinTexts, PARAGRAPH, readCall } from './read-items.ts'
 import { readAnswerPart, readCallItem, readNativeItem, readReasoningItem, stopOf } from './read-reply.ts'
 import { readUsage } from './usage.ts'
+
+/** More items at once than any answer has. */
+const ITEMS_MAX = 1_024
+
+/** The most that is held of calls whose input must be whole, in UTF-16 units. */
+const HELD_MAX = 16_777_216
 
 /** An item on its way. */
 interface StreamedItem {
@@ -57,6 +64,7 @@ const TEXT_EVENTS: Readonly<Record<string, readonly [ItemKind, 'delta' | 'text']
 export function createStreamReader(reading: AnswerReading, emit: AnswerListener): StreamReader {
   const shown: Block[] = []
   const items = new Map<number | string, StreamedItem>()
+  let begun = 0
   let isStarted = false
   let isOver = false
 
@@ -74,7 +82,12 @@ export function createStreamReader(reading: AnswerReading, emit: AnswerListener)
   }, reading.target)
 
   const create = (key: number | string, kind: ItemKind): StreamedItem => {
-    const item = CREATE[kind]({ reading, blocks, index: items.size })
+    if (begun === ITEMS_MAX) throw broken(reading, 'it has too many items')
+    // An item that is followed by another in its place will not be heard of again.
+    const before = items.get(key)
+    if (before?.isFinished === false) before.finish(undefined)
+    const item = CREATE[kind]({ reading, blocks, index: begun })
+    begun += 1
     items.set(key, item)
     return item
   }
@@ -82,7 +95,7 @@ export function createStreamReader(reading: AnswerReading, emit: AnswerListener)
     asCount(event['output_index']) ?? asText(event['item_id']) ?? asText(asObject(event['item'])['id']) ?? 0
 
   const finishAll = (response: JsonObject): void => {
-    const isUnseen = items.size === 0
+    const isUnseen = begun === 0
     for (const [index, value] of asList(response['output']).entries()) {
       const item = asObject(value)
       const seen = items.get(index) ?? items.get(asText(item['id']) ?? '')
@@ -283,6 +296,7 @@ function createCall({ reading, blocks, index }: ItemContext): StreamedItem {
   const { bridge } = reading
   const block = blocks.begin()
   const pieces: string[] = []
+  let held = 0
   let sentCharacters = 0
   let wireName: string | undefined
 
@@ -296,13 +310,14 @@ function createCall({ reading, blocks, index }: ItemContext): StreamedItem {
   const isHeld = (): boolean => wireName === undefined || bridge.needsWholeInput(wireName)
   const append = (text: string): void => {
     pieces.push(text)
+    held += text.length
+    if (held > HELD_MAX) throw broken(reading, 'the input of a call is too long')
     if (isHeld()) return
-    const rest = pieces.join('')
-    pieces.length = 0
-    block.append(rest)
-    sentCharacters += rest.length
+    block.append(pieces.splice(0).join(''))
+    sentCharacters += held
+    held = 0
   }
-  const charactersSeen = (): number => sentCharacters + pieces.reduce((sum, piece) => sum + piece.length, 0)
+  const charactersSeen = (): number => sentCharacters + held
   const call: StreamedItem = {
     isFinished: false,
     announce: name,
@@ -317,6 +332,10 @@ function createCall({ reading, blocks, index }: ItemContext): StreamedItem {
     },
   }
   return call
+}
+
+function broken({ target }: AnswerReading, reason: string): TokError {
+  return new TokError('provider_broken', { provider: target, reason })
 }
 
 function createNative({ blocks }: ItemContext): StreamedItem {

@@ -81,7 +81,7 @@ class InputWriter {
     const isMarked = profile.takesCacheMarks && texts.some((part) => part.cacheMark !== undefined)
     // `instructions` holds no marks: a text that has one goes as the first item.
     if (turn.isTopLevel === true && texts.length === turn.parts.length && !isMarked) {
-      this.#texts.push(...texts.map((part) => this.#unmarked(part).text).filter((text) => text !== ''))
+      for (const part of texts) if (part.text !== '') this.#texts.push(this.#unmarked(part).text)
       return
     }
     const role = turn.role === 'system' || turn.role === 'developer' ? profile.systemRole : turn.role

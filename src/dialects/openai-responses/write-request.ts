@@ -136,14 +136,21 @@ function summaryOf({ mode, summary }: ReasoningWish): string | undefined {
 }
 
 function writeInclude(
-  { sampling, extras }: Conversation,
+  { sampling, extras, tools }: Conversation,
   { profile, losses }: RequestWriting,
 ): readonly unknown[] | undefined {
   const asked = extras['openai-responses']?.['include']
   if (sampling.logprobs === true && !profile.takesSampling) losses.drop('logprobs')
+  // Other dialects show what a search found without being asked.
+  const showsSources =
+    profile.hosted.has('web-search') &&
+    tools.some(
+      (tool) => tool.kind === 'hosted' && tool.webSearch !== undefined && tool.native.dialect !== 'openai-responses',
+    )
   const include = [
     ...(Array.isArray(asked) ? (asked as readonly unknown[]) : []),
     ...(profile.reasoning === 'none' ? [] : ['reasoning.encrypted_content']),
+    ...(showsSources ? ['web_search_call.action.sources'] : []),
     ...(sampling.logprobs === true && profile.takesSampling ? ['message.output_text.logprobs'] : []),
   ]
   return include.length === 0 ? undefined : include

@@ -7,13 +7,14 @@
  * An item is done when the next one begins or the answer ends: only then is it known to be complete, and a client never runs a
  * call that was cut off. Source: the types of the `openai` SDK (`ResponseStreamEvent`), and what Codex insists on.
  */
+import { TokError } from '../../base/errors.ts'
 import type { TokenUsage } from '../answer-tally.ts'
 import type { AnswerEvent, Block, Stop } from '../conversation/answer.ts'
 import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
-import type { NativePart } from '../conversation/conversation.ts'
+import type { Native, NativePart, ToolCallPart } from '../conversation/conversation.ts'
 import { sealState } from '../conversation/opaque-state.ts'
 import { responseError } from '../error-reply.ts'
-import { asText, type JsonObject } from '../json-value.ts'
+import { asObject, asText, type JsonObject } from '../json-value.ts'
 import type { ProviderError } from '../provider-error.ts'
 import { createOpenItem, type ItemPlace, type ItemStatus, type OpenItem } from './open-items.ts'
 import { createResponseObject, type ResponseObject } from './response-object.ts'
@@ -21,6 +22,9 @@ import { writeUsage } from './usage.ts'
 
 /** No event, but a sign of life; passed-through streams get the same. */
 const KEEP_ALIVE = ': keep-alive\n\n'
+
+/** `response.completed` repeats all of an answer: more text than this is held of none, in UTF-16 units. */
+const ANSWER_CHARACTERS_MAX = 33_554_432
 
 type OpenBlock = Exclude<Block, { kind: 'native' }>
 
@@ -34,6 +38,8 @@ export class ResponseStreamWriter implements StreamWriter {
   #item: OpenItem | undefined
   /** The open block, while it has shown nothing: one that never does leaves no trace. */
   #pending: OpenBlock | undefined
+  readonly #callIds = new Set<string>()
+  #charactersHeld = 0
   #isStarted = false
   #hasRefusal = false
   /** The whole answer, after `end`. */
@@ -87,6 +93,10 @@ export class ResponseStreamWriter implements StreamWriter {
 
   #append(text: string): string {
     if (text === '') return ''
+    this.#charactersHeld += text.length
+    if (this.#charactersHeld > ANSWER_CHARACTERS_MAX) {
+      throw new TokError('provider_broken', { provider: this.#writing.model, reason: 'its answer is too long' })
+    }
     const shown = this.#show()
     return shown + (this.#item?.append(text) ?? '')
   }
@@ -99,8 +109,16 @@ export class ResponseStreamWriter implements StreamWriter {
     if (block.kind === 'refusal') this.#hasRefusal = true
     if (this.#item?.takes(block) === true) return this.#item.open(block)
     const finished = this.#finishItem('completed')
-    this.#item = createOpenItem(block, this.#nextPlace())
+    const place = this.#nextPlace()
+    this.#item = createOpenItem(block.kind === 'tool-call' ? this.#withOwnId(block, place.index) : block, place)
     return finished + this.#item.open(block)
+  }
+
+  /** Some servers give all calls of an answer the same id; then no result would find its call. */
+  #withOwnId(call: ToolCallPart, index: number): ToolCallPart {
+    const callId = this.#callIds.has(call.callId) ? `${call.callId}_${index}` : call.callId
+    this.#callIds.add(callId)
+    return { ...call, callId }
   }
 
   #nextPlace(): ItemPlace {
@@ -144,14 +162,15 @@ export class ResponseStreamWriter implements StreamWriter {
     return this.#event('response.output_item.done', `"output_index":${index},"item":${JSON.stringify(item)}`)
   }
 
-  #writeNative({ native: { dialect, value }, type }: NativePart): string {
-    if (dialect !== 'openai-responses') {
+  #writeNative({ native, type }: NativePart): string {
+    const value = native.dialect === 'openai-responses' ? native.value : webSearchOf(native)
+    if (value === undefined) {
       this.#writing.losses.drop(`output[].${type}`)
       return ''
     }
     const finished = this.#finishItem('completed')
     const { answerId, index } = this.#nextPlace()
-    const item = asText(value['id']) === undefined ? { ...value, id: `item_${answerId}_${index}` } : value
+    const item = asText(value['id']) === undefined ? { id: `ws_${answerId}_${index}`, ...value } : value
     const added = this.#event('response.output_item.added', `"output_index":${index},"item":${JSON.stringify(item)}`)
     return finished + added + this.#itemDone(item)
   }
@@ -189,6 +208,15 @@ export class ResponseStreamWriter implements StreamWriter {
     this.#pending = { kind: 'text', text: '' }
     return this.#show() + this.#finishItem(status)
   }
+}
+
+/** A search of Anthropic's servers as one of OpenAI's. What it found is in the text and its citations. */
+function webSearchOf({ dialect, value }: Native): JsonObject | undefined {
+  const isSearch =
+    dialect === 'anthropic-messages' && value['type'] === 'server_tool_use' && value['name'] === 'web_search'
+  if (!isSearch) return undefined
+  const query = asText(asObject(value['input'])['query']) ?? ''
+  return { type: 'web_search_call', status: 'completed', action: { type: 'search', query, queries: [query] } }
 }
 
 /** Makes the writer of one answer's stream. */

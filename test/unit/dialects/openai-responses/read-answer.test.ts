@@ -412,6 +412,29 @@ describe('a stream', () => {
     }
   })
 
+  test('a stream of endless items, or of one endless input, is broken', () => {
+    const items = Array.from({ length: 1_100 }, (_, index) => added(index, { type: 'web_search_call', id: `${index}` }))
+    expect(() => readText(sse(items), readingOf(), 65_536)).toThrow('it has too many items')
+    const delta = piece('function_call_arguments.delta', 0, { delta: 'x'.repeat(1_048_576) })
+    const call = added(0, functionCall('', { name: 'functions__apply_patch' }))
+    const endless = [call, ...Array.from({ length: 20 }, () => delta)]
+    expect(() => readText(sse(endless), readingOf([PATCH]), 1_048_576)).toThrow('the input of a call is too long')
+  })
+
+  test('an item announced in the place of another one takes it', () => {
+    const events = readEvents([
+      added(0, functionCall('')),
+      piece('function_call_arguments.delta', 0, { delta: '{}' }),
+      added(0, functionCall('', { id: 'fc_2', call_id: 'call_2', name: 'g' })),
+      done(0, functionCall('{}', { id: 'fc_2', call_id: 'call_2', name: 'g' })),
+      ended('completed', []),
+    ])
+    expect(foldOf(events)?.blocks).toMatchObject([
+      { name: 'f', input: '{}' },
+      { name: 'g', input: '{}' },
+    ])
+  })
+
   test('events of no known form are passed over', () => {
     const text = 'data: [1]\n\ndata: 7\n\ndata: {"type":7}\n\ndata: {"type":"response.new.thing"}\n\n'
     expect(outline(readText(text + sse([ended('completed', [message('Yes')])])))).toEqual([

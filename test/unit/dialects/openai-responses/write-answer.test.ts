@@ -310,6 +310,28 @@ describe('a stream', () => {
     expect(writing.losses.fields).toEqual(['output[].server_tool_use'])
   })
 
+  test('a web search of Anthropic’s servers is one of OpenAI’s', async () => {
+    const value = { type: 'server_tool_use', id: 'srvtoolu_1', name: 'web_search', input: { query: 'x' } }
+    const native: Block = { kind: 'native', type: 'server_tool_use', native: { dialect: 'anthropic-messages', value } }
+    const { final } = await judge(streamOf(answerOf([native, { kind: 'text', text: 'a' }])))
+    expect(final['output']).toMatchObject([
+      { id: 'ws_a1_0', type: 'web_search_call', status: 'completed', action: { type: 'search', query: 'x' } },
+      { type: 'message' },
+    ])
+  })
+
+  test('calls that came with the same id get ids of their own', async () => {
+    const { final } = await judge(streamOf(answerOf([call(), call({ name: 'g' })])))
+    expect(final['output']).toMatchObject([{ call_id: 'call_1' }, { call_id: 'call_1_1', name: 'g' }])
+  })
+
+  test('an answer without an end is not held', () => {
+    const piece: AnswerEvent = { type: 'delta', text: 'x'.repeat(1_048_576) }
+    const endless = Array.from({ length: 40 }, () => piece)
+    const open: AnswerEvent = { type: 'block', block: { kind: 'text', text: '' } }
+    expect(() => writeAll([open, ...endless])).toThrow('its answer is too long')
+  })
+
   test('D9: what was cut off is incomplete, and so is its item', async () => {
     for (const reason of ['length', 'context-full'] as const) {
       const cut = call({ callId: 'call_2', input: '{"a"' })

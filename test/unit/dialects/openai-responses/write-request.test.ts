@@ -311,6 +311,7 @@ describe('tools', () => {
       mode: 'required',
       tools: [{ type: 'web_search' }],
     })
+    expect(vendor.body['include']).toEqual(['reasoning.encrypted_content', 'web_search_call.action.sources'])
     expect(vendor.dropped).toEqual(['tools[].max_uses'])
     const other = write(chosen)
     expect(other.body).not.toHaveProperty('tools')
