@@ -259,7 +259,7 @@ describe('the messages that a server of Chat Completions gets', () => {
     const calls = { ...assistant(), parts: ids.map((id) => call(id)) }
     const results = { ...user(), parts: ids.map((id) => result(id, id)) }
     expect(ask({ turns: [calls, results] }).messages).toHaveLength(1 + ids.length)
-  })
+  }, 30_000)
 
   it('leave out what says nothing, and merge what it stood between', () => {
     expect(outline(ask({ turns: [user('a'), assistant(''), user('b'), system('')] }).messages)).toEqual([
