@@ -2,19 +2,21 @@ import { describe, test } from 'vitest'
 import { DIALECTS } from '../../src/dialects/dialect.ts'
 import { claudeCode } from '../support/agent-clients.ts'
 import { NOTES_REQUESTS, notesErrand, stampErrand } from '../support/agent-script.ts'
-import { expectDone, expectRecorded, runErrandAtFacade } from '../support/agent-work.ts'
+import { expectDone, expectReasoningKept, expectRecorded, runErrandAtFacade } from '../support/agent-work.ts'
 
 describe.for(DIALECTS)('Claude Code on a server that speaks %s', (dialect) => {
   // It sends other fields and beta flags for each kind of model it knows.
   test.for(['claude-sonnet-5', 'claude-haiku-4-5', 'test-model'])('keeps notes as %s', async (model) => {
     const work = await runErrandAtFacade(claudeCode, notesErrand, { model, dialect })
     expectDone(work)
+    expectReasoningKept(work)
     expectRecorded(work, 'anthropic-messages', NOTES_REQUESTS)
   })
 
   test('gets a stamp by a deferred tool of a tool server', async () => {
     const work = await runErrandAtFacade(claudeCode, stampErrand, { model: 'claude-sonnet-5', dialect })
     expectDone(work)
+    expectReasoningKept(work)
     expectRecorded(work, 'anthropic-messages', 3)
   })
 })

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { DIALECTS } from '../../src/dialects/dialect.ts'
 import { codex } from '../support/agent-clients.ts'
 import { NOTES_REQUESTS, notesErrand, stampErrand } from '../support/agent-script.ts'
-import { expectDone, expectRecorded, runErrandAtFacade } from '../support/agent-work.ts'
+import { expectDone, expectReasoningKept, expectRecorded, runErrandAtFacade } from '../support/agent-work.ts'
 
 /** Codex chooses its tools by the model's name; a model that writes code makes one call at a time. */
 const NOTES = [
@@ -21,12 +21,14 @@ describe.for(DIALECTS)('Codex on a server that speaks %s', (dialect) => {
   test.for(NOTES)('keeps notes by $tools as $model', async ({ model, requests }) => {
     const work = await runErrandAtFacade(codex(), notesErrand, { model, dialect })
     expectDone(work)
+    expectReasoningKept(work)
     expectRecorded(work, 'openai-responses', requests)
   })
 
   test.for(STAMPS)('gets a stamp by $tools as $model', async ({ model, requests }) => {
     const work = await runErrandAtFacade(codex(), stampErrand, { model, dialect })
     expectDone(work)
+    expectReasoningKept(work)
     expectRecorded(work, 'openai-responses', requests)
   })
 
@@ -39,6 +41,7 @@ describe.for(DIALECTS)('Codex on a server that speaks %s', (dialect) => {
     const work = await runErrandAtFacade(codex({ overWebSocket: true }), notesErrand, { model: 'gpt-5.5', dialect })
     unsubscribe('http.server.request.start', count)
     expectDone(work)
+    expectReasoningKept(work)
     expectRecorded(work, 'openai-responses', NOTES_REQUESTS)
     // One handshake, and the requests to the provider. Where it gets no WebSocket it asks by HTTP and says nothing.
     expect(httpRequests).toBe(1 + work.requests.length)

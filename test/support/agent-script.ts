@@ -34,7 +34,8 @@ export function createAgentScript({ nextTurn }: Errand, path: string): (request:
   }
 }
 
-const REASONING = 'First the file, then the report.'
+/** What the model thinks before every call. */
+export const REASONING = 'First the file, then the report.'
 
 function noHelp({ tools, results }: Situation): Turn {
   return { text: `None of ${tools.map(({ name }) => name).join(', ')} helps after ${results.length} results.` }

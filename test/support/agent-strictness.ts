@@ -61,9 +61,13 @@ function refusalOfMessages(body: Json): string | undefined {
     if (missing.length > 0) return `${place}: tool_use without tool_result: ${missing.join(', ')}`
     const unknown = answers.filter((id) => !unanswered.includes(id))
     if (unknown.length > 0) return `${place}: tool_result without tool_use in the message before: ${unknown.join(', ')}`
-    const thinking = blocks.find(({ type }) => type === 'thinking')
-    if (thinking !== undefined && thinking['signature'] !== SIGNATURE)
+    if (blocks.some(({ type, signature }) => type === 'thinking' && signature !== SIGNATURE)) {
       return `${place}: Invalid signature in thinking block`
+    }
+    const firstCall = blocks.findIndex(({ type }) => type === 'tool_use')
+    if (firstCall !== -1 && blocks.slice(firstCall).some(({ type }) => type !== 'tool_use')) {
+      return `${place}: something follows a tool_use, as if turns were run together`
+    }
     unanswered = blocks.filter(({ type }) => type === 'tool_use').map(({ id }) => id)
   }
   return undefined
@@ -79,13 +83,14 @@ function refusalOfResponses(body: Json): string | undefined {
   )
   if (badTool !== undefined) return badTool
   const items = asItems(body['input'])
-  for (const kind of ['function_call', 'custom_tool_call']) {
+  for (const kind of ['function_call', 'custom_tool_call', 'tool_search_call']) {
+    const output = `${kind.replace('search_call', 'search')}_output`
     const called = items.filter(({ type }) => type === kind).map((item) => item['call_id'])
-    const answered = items.filter(({ type }) => type === `${kind}_output`).map((item) => item['call_id'])
+    const answered = items.filter(({ type }) => type === output).map((item) => item['call_id'])
     const missing = called.filter((id) => !answered.includes(id))
     if (missing.length > 0) return `No tool output found for ${kind} ${missing.join(', ')}.`
     const unknown = answered.filter((id) => !called.includes(id))
-    if (unknown.length > 0) return `No tool call found for ${kind}_output ${unknown.join(', ')}.`
+    if (unknown.length > 0) return `No tool call found for ${output} ${unknown.join(', ')}.`
   }
   return undefined
 }

@@ -26,7 +26,9 @@ export interface OfferedTool {
 /** Reads a request's body. */
 export function readSituation(json: unknown): Situation {
   const body = asJson(json)
-  return { tools: offeredTools(body), results: toolResults(body), mayCallTwice: body['parallel_tool_calls'] !== false }
+  const isOneAtATime =
+    body['parallel_tool_calls'] === false || asJson(body['tool_choice'])['disable_parallel_tool_use'] === true
+  return { tools: offeredTools(body), results: toolResults(body), mayCallTwice: !isOneAtATime }
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Dialect } from '../../src/dialects/dialect.ts'
 import type { InferenceRecord } from '../../src/wire/journal.ts'
 import type { Client } from './agent-clients.ts'
 import { openBox, type ClientRun } from './agent-process.ts'
-import { createAgentScript, stampErrand, type Errand } from './agent-script.ts'
+import { createAgentScript, REASONING, stampErrand, type Errand } from './agent-script.ts'
 import { startFacade } from './facade.ts'
 import { DEFAULT_USAGE } from './scripted-answers.ts'
 import { startScriptedProvider, type RecordedRequest, type ScriptedProvider } from './scripted-provider.ts'
@@ -89,4 +89,10 @@ export function expectRecorded({ requests, records }: FacadeWork, dialect: Diale
   const completed = { dialect, status: 'completed', httpStatus: 200, retries: 0, ...DEFAULT_USAGE }
   expect(records).toMatchObject(Array.from({ length: count }, () => completed))
   expect(requests).toHaveLength(count)
+}
+
+/** Fails unless the model's reasoning got to the client, and with the conversation back to the model. */
+export function expectReasoningKept({ run, requests }: Pick<FacadeWork, 'run' | 'requests'>): void {
+  expect(run.stdout).toContain(REASONING)
+  expect(Buffer.from(requests.at(-1)?.body ?? []).toString('utf8')).toContain(REASONING)
 }
