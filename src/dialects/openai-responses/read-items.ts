@@ -181,14 +181,17 @@ function parseDataUrl(url: string): Source | undefined {
 }
 
 /** Breakpoints of OpenAI last 30 minutes or 12 hours, marks of Anthropic 5 minutes or 1 hour. */
-const MARK_TTL: Readonly<Record<string, string>> = { '30m': '5m', '12h': '1h' }
+const MARK_TTL: ReadonlyMap<unknown, string> = new Map([
+  ['30m', '5m'],
+  ['12h', '1h'],
+])
 
 function readCacheMark(breakpoint: unknown): CacheMark | undefined {
-  return isObject(breakpoint) ? { ttl: MARK_TTL[String(breakpoint['ttl'])] } : undefined
+  return isObject(breakpoint) ? { ttl: MARK_TTL.get(breakpoint['ttl']) } : undefined
 }
 
 /** The mark as a breakpoint. */
 export function writeCacheMark({ ttl }: CacheMark): JsonObject {
-  const [own] = Object.entries(MARK_TTL).find(([, mark]) => mark === ttl) ?? []
+  const [own] = [...MARK_TTL].find(([, mark]) => mark === ttl) ?? []
   return { mode: 'explicit', ...(own === undefined ? {} : { ttl: own }) }
 }

@@ -84,14 +84,14 @@ const RESULT_MEMBERS: ReadonlySet<string> = new Set([
   'name',
 ])
 
-const RESULT_KINDS: Readonly<Record<string, ToolKind>> = {
-  function_call_output: 'function',
-  custom_tool_call_output: 'custom',
-  tool_search_output: 'tool-search',
-  local_shell_call_output: 'local-shell',
-  shell_call_output: 'shell',
-  apply_patch_call_output: 'apply-patch',
-}
+const RESULT_KINDS: ReadonlyMap<string, ToolKind> = new Map([
+  ['function_call_output', 'function'],
+  ['custom_tool_call_output', 'custom'],
+  ['tool_search_output', 'tool-search'],
+  ['local_shell_call_output', 'local-shell'],
+  ['shell_call_output', 'shell'],
+  ['apply_patch_call_output', 'apply-patch'],
+])
 
 /** Results of what the provider ran, as the client gives them back: they stand on the user's side. */
 const NATIVE_OF_USER: ReadonlySet<string> = new Set([
@@ -126,7 +126,7 @@ export function readRequest(body: JsonObject, reading: RequestReading): Conversa
       topLogprobs,
       logprobs: topLogprobs !== undefined || include.includes('message.output_text.logprobs') || undefined,
     },
-    format: items.format ?? readFormat(text['format'], 'text.format'),
+    format: items.format ?? readFormat(text['format'], 'text.format', reading),
     verbosity: asText(text['verbosity']),
     caching: { key: asText(body['prompt_cache_key']), retention: asText(body['prompt_cache_retention']) },
     user: readUser(body, reading),
@@ -180,12 +180,15 @@ function readReasoningWish(
   update: Effort | undefined,
   { losses }: RequestReading,
 ): ReasoningWish {
-  for (const name of ['context', 'mode']) {
-    if (asText(reasoning[name]) !== undefined) losses.drop(`reasoning.${name}`)
+  const { effort: asked, summary, generate_summary: formerly, ...others } = reasoning
+  const effort = readEffort(asked)
+  const unknown = effort === undefined ? { ...others, effort: asked } : others
+  for (const [name, value] of Object.entries(unknown)) {
+    if (value !== null && value !== undefined) losses.drop(`reasoning.${name}`)
   }
   return {
-    effort: update ?? readEffort(reasoning['effort']),
-    summary: asText(reasoning['summary']) ?? asText(reasoning['generate_summary']),
+    effort: update ?? effort,
+    summary: asText(summary) ?? asText(formerly),
   }
 }
 
@@ -194,7 +197,7 @@ function readEffort(value: unknown): Effort | undefined {
 }
 
 /** @throws TokError `body_malformed` for a schema that is none */
-function readFormat(value: unknown, path: string): OutputFormat | undefined {
+function readFormat(value: unknown, path: string, { losses }: RequestReading): OutputFormat | undefined {
   const format = asObject(value)
   switch (format['type']) {
     case 'text':
@@ -212,6 +215,7 @@ function readFormat(value: unknown, path: string): OutputFormat | undefined {
       }
     }
     default:
+      if (format['type'] !== undefined) losses.drop(path)
       return undefined
   }
 }
@@ -262,7 +266,7 @@ function addItem(items: Items, item: JsonObject, path: string, context: ItemCont
   const add = (role: Turn['role'], parts: readonly Part[], extras: Extras = {}): void => {
     items.turns.push({ role, parts, extras })
   }
-  const resultKind = RESULT_KINDS[type]
+  const resultKind = RESULT_KINDS.get(type)
   if (resultKind !== undefined && item['execution'] !== 'server') {
     const result = readResult(item, resultKind, path, context)
     for (const tool of result.tools ?? []) items.tools.push(tool)
@@ -282,7 +286,8 @@ function addItem(items: Items, item: JsonObject, path: string, context: ItemCont
       return undefined
     case 'configuration_update':
       items.effort = readEffort(asObject(item['reasoning'])['effort']) ?? items.effort
-      items.format = readFormat(asObject(item['text'])['format'], `${path}.text.format`) ?? items.format
+      items.format =
+        readFormat(asObject(item['text'])['format'], `${path}.text.format`, context.reading) ?? items.format
       return undefined
     case 'item_reference':
       throw malformed(path, `refers to an item "${textOf(item['id'])}" that is not kept here: send the item itself`)

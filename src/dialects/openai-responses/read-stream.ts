@@ -15,7 +15,7 @@ import { joinTexts, PARAGRAPH, readCall } from './read-items.ts'
 import { readAnswerPart, readCallItem, readNativeItem, readReasoningItem, stopOf } from './read-reply.ts'
 import { readUsage } from './usage.ts'
 
-/** More items at once than any answer has. */
+/** More items than any answer has, and more parts than any message. */
 const ITEMS_MAX = 1_024
 
 /** The most that is held of calls whose input must be whole, in UTF-16 units. */
@@ -44,21 +44,21 @@ interface ItemContext {
 type ItemKind = 'message' | 'reasoning' | 'call' | 'native'
 
 /** Which items the events of pieces belong to, where no item was announced, and whether they bring a piece or the whole. */
-const TEXT_EVENTS: Readonly<Record<string, readonly [ItemKind, 'delta' | 'text']>> = {
-  'response.output_text.delta': ['message', 'delta'],
-  'response.output_text.done': ['message', 'text'],
-  'response.output_text.annotation.added': ['message', 'delta'],
-  'response.refusal.delta': ['message', 'delta'],
-  'response.refusal.done': ['message', 'text'],
-  'response.reasoning_summary_text.delta': ['reasoning', 'delta'],
-  'response.reasoning_summary_text.done': ['reasoning', 'text'],
-  'response.reasoning_text.delta': ['reasoning', 'delta'],
-  'response.reasoning_text.done': ['reasoning', 'text'],
-  'response.function_call_arguments.delta': ['call', 'delta'],
-  'response.function_call_arguments.done': ['call', 'text'],
-  'response.custom_tool_call_input.delta': ['call', 'delta'],
-  'response.custom_tool_call_input.done': ['call', 'text'],
-}
+const TEXT_EVENTS: ReadonlyMap<string | undefined, readonly [ItemKind, 'delta' | 'text']> = new Map([
+  ['response.output_text.delta', ['message', 'delta']],
+  ['response.output_text.done', ['message', 'text']],
+  ['response.output_text.annotation.added', ['message', 'delta']],
+  ['response.refusal.delta', ['message', 'delta']],
+  ['response.refusal.done', ['message', 'text']],
+  ['response.reasoning_summary_text.delta', ['reasoning', 'delta']],
+  ['response.reasoning_summary_text.done', ['reasoning', 'text']],
+  ['response.reasoning_text.delta', ['reasoning', 'delta']],
+  ['response.reasoning_text.done', ['reasoning', 'text']],
+  ['response.function_call_arguments.delta', ['call', 'delta']],
+  ['response.function_call_arguments.done', ['call', 'text']],
+  ['response.custom_tool_call_input.delta', ['call', 'delta']],
+  ['response.custom_tool_call_input.done', ['call', 'text']],
+])
 
 /** Makes the reader of one stream. */
 export function createStreamReader(reading: AnswerReading, emit: AnswerListener): StreamReader {
@@ -143,7 +143,7 @@ export function createStreamReader(reading: AnswerReading, emit: AnswerListener)
         return emit({ type: 'ping' })
       default: {
         if (type === undefined && isObject(value['error'])) return fail(value)
-        const [kind, action] = TEXT_EVENTS[type ?? ''] ?? []
+        const [kind, action] = TEXT_EVENTS.get(type) ?? []
         if (kind === undefined || action === undefined) return undefined
         const key = keyOf(value)
         return (items.get(key) ?? create(key, kind))[action](value)
@@ -189,11 +189,14 @@ interface Part {
   annotations: number
 }
 
-function createMessage({ blocks }: ItemContext): StreamedItem {
+function createMessage({ reading, blocks }: ItemContext): StreamedItem {
   // Announced, a message holds its place before what comes after it.
   const parts = new Map<number, Part>([[0, createPart(blocks)]])
   const partAt = (index: number): Part => {
-    const part = parts.get(index) ?? createPart(blocks)
+    const known = parts.get(index)
+    if (known !== undefined) return known
+    if (parts.size === ITEMS_MAX) throw broken(reading, 'a message has too many parts')
+    const part = createPart(blocks)
     parts.set(index, part)
     return part
   }

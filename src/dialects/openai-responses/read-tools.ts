@@ -69,12 +69,12 @@ const DESCRIPTIONS: Readonly<Record<keyof typeof NAME_OF_KIND, string>> = {
   'apply-patch': 'Creates, updates or deletes one file.',
 }
 
-const KIND_OF_TYPE: Readonly<Record<string, keyof typeof NAME_OF_KIND>> = {
-  tool_search: 'tool-search',
-  local_shell: 'local-shell',
-  shell: 'shell',
-  apply_patch: 'apply-patch',
-}
+const KIND_OF_TYPE: ReadonlyMap<unknown, keyof typeof NAME_OF_KIND> = new Map([
+  ['tool_search', 'tool-search'],
+  ['local_shell', 'local-shell'],
+  ['shell', 'shell'],
+  ['apply_patch', 'apply-patch'],
+])
 
 const TOOL_MEMBERS: ReadonlySet<string> = new Set([
   'type',
@@ -131,7 +131,7 @@ function readTool(value: unknown, path: string, namespace?: Namespace): Tool[] {
     const format = isObject(tool['format']) ? tool['format'] : undefined
     return [{ ...readCallable(tool, path, namespace), kind: 'custom', format, parameters: undefined }]
   }
-  const kind = KIND_OF_TYPE[type]
+  const kind = KIND_OF_TYPE.get(type)
   const isHosted =
     kind === undefined ||
     (kind === 'tool-search' && tool['execution'] !== 'client') ||
@@ -226,7 +226,7 @@ export function readToolChoice(value: unknown): ToolChoice | undefined {
     return { kind: 'allowed', mode: value['mode'] === 'required' ? 'required' : 'auto', tools }
   }
   const named = readToolName(value)
-  const isOfHub = /^(?:function$|custom$|web_search)/.test(String(value['type'])) || isTyped(value['type'])
+  const isOfHub = /^(?:function$|custom$|web_search)/.test(String(value['type'])) || KIND_OF_TYPE.has(value['type'])
   if (named !== undefined && isOfHub) return { kind: 'tool', ...named }
   return { kind: 'native', native: { dialect: 'openai-responses', value } }
 }
@@ -235,17 +235,13 @@ export function readToolChoice(value: unknown): ToolChoice | undefined {
 function readToolName(entry: JsonObject): { name: string; namespace?: string | undefined } | undefined {
   const type = asText(entry['type'])
   if (type === undefined) return undefined
-  if (isTyped(type)) return { name: type }
+  if (KIND_OF_TYPE.has(type)) return { name: type }
   if (type.startsWith('web_search')) return { name: 'web_search' }
   const name = asText(entry['name']) ?? asText(entry['server_label'])
   if (type === 'function' || type === 'custom') {
     return name === undefined ? undefined : { name, namespace: asText(entry['namespace']) }
   }
   return { name: asText(entry['server_label']) ?? type }
-}
-
-function isTyped(type: unknown): boolean {
-  return typeof type === 'string' && Object.hasOwn(KIND_OF_TYPE, type)
 }
 
 function malformed(path: string, what: string): TokError {

@@ -436,7 +436,8 @@ describe('a stream', () => {
   })
 
   test('events of no known form are passed over', () => {
-    const text = 'data: [1]\n\ndata: 7\n\ndata: {"type":7}\n\ndata: {"type":"response.new.thing"}\n\n'
+    const text =
+      'data: [1]\n\ndata: 7\n\ndata: {"type":7}\n\ndata: {"type":"response.new.thing"}\n\ndata: {"type":"constructor"}\n\n'
     expect(outline(readText(text + sse([ended('completed', [message('Yes')])])))).toEqual([
       'start',
       'block text',

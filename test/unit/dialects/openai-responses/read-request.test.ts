@@ -531,6 +531,22 @@ describe('settings', () => {
     })
   })
 
+  test('what is said of reasoning and has no word is a loss', () => {
+    const losses = createLosses('openai-responses')
+    const reasoning = { effort: 'boundless', summary: 'auto', context: 'all_turns', mode: null }
+    expect(readRequest({ input: 'x', reasoning }, { seal, losses }).reasoning).toEqual({
+      effort: undefined,
+      summary: 'auto',
+    })
+    expect(losses.fields).toEqual(['reasoning.context', 'reasoning.effort'])
+  })
+
+  test('names that every object has are types like any other', () => {
+    const { turns, tools } = read({ input: [{ type: 'constructor' }], tools: [{ type: 'toString' }] })
+    expect(turns[0]?.parts).toMatchObject([{ kind: 'native', type: 'constructor' }])
+    expect(tools).toMatchObject([{ kind: 'hosted', capability: 'other', name: 'toString' }])
+  })
+
   test('prompt cache breakpoints are marks of the nearest length', () => {
     const content = [
       { type: 'input_text', text: 'a', prompt_cache_breakpoint: { mode: 'explicit', ttl: '12h' } },
