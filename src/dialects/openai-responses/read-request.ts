@@ -215,7 +215,7 @@ function readFormat(value: unknown, path: string, { losses }: RequestReading): O
       }
     }
     default:
-      if (format['type'] !== undefined) losses.drop(path)
+      if (format['type'] !== undefined) losses.drop(path.replace(/\[\d+\]/, '[]'))
       return undefined
   }
 }
