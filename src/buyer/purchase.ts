@@ -7,8 +7,7 @@ import { formatAmount } from '../base/amount.ts'
 import type { RandomBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
-import { ENDPOINTS } from '../dialects/dialect.ts'
-import type { Dialect, Endpoint } from '../dialects/dialect.ts'
+import { ENDPOINTS, type Dialect, type Endpoint } from '../dialects/dialect.ts'
 import { estimateInputTokens } from '../dialects/estimate-input-tokens.ts'
 import type { AnswerSink, AnswerSource, Exchange, ModelRequest } from '../dialects/exchange.ts'
 import { skimRequest } from '../dialects/skim-request.ts'
@@ -104,7 +103,9 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
     rank: (model, endpoint, inputTokensEstimate) =>
       rankFor(model, ({ dialects }) => {
         const dialect = chooseDialect({ endpoint, model, dialects, isVendor: false }, options.workMode)
-        return dialect instanceof TokError ? dialect : needOf(dialect, inputTokensEstimate, options.outputTokensDefault)
+        return dialect instanceof TokError
+          ? dialect
+          : needOf(endpoint, dialect, inputTokensEstimate, options.outputTokensDefault)
       }),
     send(request, sink) {
       const purchase = new Purchase(dependencies, options, rankFor, request, sink)
@@ -120,9 +121,11 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
 
 type RankFor = (model: string, needFor: (offer: Offer) => Need | TokError) => Ranking
 
-function needOf(dialect: Dialect, inputTokensEstimate: number, outputTokensWanted: number): Need {
+/** @param endpoint the client's */
+function needOf(endpoint: Endpoint, dialect: Dialect, inputTokensEstimate: number, outputTokensWanted: number): Need {
   const inputTokensMax = inputTokensEstimate * INPUT_MAX_FACTOR + INPUT_MAX_ALLOWANCE
-  return { dialect, inputTokensEstimate, inputTokensMax, outputTokensWanted }
+  const isTranslated = dialect !== ENDPOINTS[endpoint].dialect
+  return { dialect, isTranslated, inputTokensEstimate, inputTokensMax, outputTokensWanted }
 }
 
 class Purchase implements Exchange {
@@ -242,7 +245,7 @@ class Purchase implements Exchange {
 
   #needOfRequest({ body, dialect, endpoint }: ModelRequest): Need {
     const wanted = skimRequest(body).maxOutputTokens ?? this.#options.outputTokensDefault
-    return needOf(dialect, estimateInputTokens(body), endpoint === 'embeddings' ? 0 : wanted)
+    return needOf(this.#request.endpoint, dialect, estimateInputTokens(body), endpoint === 'embeddings' ? 0 : wanted)
   }
 
   /** The request as a seller takes it, and the sink that takes the answer back. */

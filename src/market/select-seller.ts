@@ -12,6 +12,8 @@ import type { SellerRecord } from './reputation.ts'
 export interface Need {
   /** What the seller would be asked in. */
   readonly dialect: Offer['dialects'][number]
+  /** True if that is not what the client asks in. */
+  readonly isTranslated: boolean
   /** The buyer's estimate. */
   readonly inputTokensEstimate: number
   /** The most input tokens that may be billed. */
@@ -146,12 +148,17 @@ function typicalPriceOf({ offer }: ListedOffer, need: Need): bigint {
   return maximumPrice(need.inputTokensEstimate, Math.min(need.outputTokensWanted, OUTPUT_TOKENS_TYPICAL), offer.prices)
 }
 
-function reasonFor({ offer }: ListedOffer, record: SellerRecord, isCheapest: boolean): string {
+function reasonFor(
+  { offer, need }: Pick<Candidate, 'offer' | 'need'>,
+  record: SellerRecord,
+  isCheapest: boolean,
+): string {
   const calls = record.succeeded + record.failed
   const facts = [
     `${formatAmount(offer.prices.input)}/${formatAmount(offer.prices.output)} per Mtok${isCheapest ? ', cheapest' : ''}`,
     calls === 0 ? 'no history' : `${record.succeeded} of ${calls} calls good`,
   ]
+  if (need.isTranslated) facts.push(`translated to ${need.dialect}`)
   if (record.firstPartMs !== undefined) facts.push(`first part after ${Math.round(record.firstPartMs)} ms`)
   return facts.join('; ')
 }

@@ -148,8 +148,8 @@ function searchEverywhere(search: Search): readonly Place[] {
   const found = ready.map(seek)
   // Who is asked as the client wrote it can misunderstand nothing.
   const places = [...found.filter(isNative), ...found.filter((place) => !isNative(place)), considerNetwork(search)]
-  // One that lacks its key can only say so, which helps where nothing else can answer.
-  const isAnswerable = places.some(isTarget)
+  // One that lacks its key can only say so, which helps where nobody else has the model.
+  const isAnswerable = places.some((place) => isTarget(place) || place.error !== undefined)
   const keyless = providers.filter((provider) => provider.missingKey !== undefined)
   return [
     ...places,

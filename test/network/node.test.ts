@@ -204,7 +204,7 @@ describe('offers', () => {
     }
   })
 
-  test('are explained: every seller with the reason for its place, and why others are passed over', async () => {
+  test('are explained: every seller with the reason for its place, and why nobody else is asked', async () => {
     const seller = await startSeller()
     const dear = await start('dear', {
       role: 'seller',
@@ -224,8 +224,8 @@ describe('offers', () => {
     expect(targets).toMatchObject([
       { name: seller.peerId, kind: 'network', reason: '1.00/2.00 per Mtok, cheapest; no history' },
       { name: dear.peerId, kind: 'network', reason: '3.00/6.00 per Mtok; no history' },
+      { name: chatOnly.peerId, kind: 'network', reason: '9.00/9.00 per Mtok; no history; translated to openai-chat' },
     ])
-    expect(refused).toContainEqual({ name: chatOnly.peerId, reason: 'serves openai-chat, not anthropic-messages' })
     expect(refused).toContainEqual(
       expect.objectContaining({ name: 'anthropic', reason: expect.stringContaining('needs a key') }),
     )

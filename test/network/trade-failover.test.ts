@@ -8,7 +8,6 @@ import {
   chatEvents,
   chatQuestion,
   EVENT_STREAM,
-  hears,
   explain,
   eventually,
   journalOf,

@@ -8,6 +8,7 @@ import type { Signed } from '../../../src/wire/envelope.ts'
 
 const NEED: Need = {
   dialect: 'openai-chat',
+  isTranslated: false,
   inputTokensEstimate: 1_000,
   inputTokensMax: 2_500,
   outputTokensWanted: 1_000,
