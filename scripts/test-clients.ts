@@ -11,7 +11,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 
 /** Each client in the one version its settings and habits are known for, with the name of its executable. */
@@ -52,7 +52,8 @@ async function installedClients(cache: string): Promise<string> {
 async function removeLeftovers(cache: string): Promise<void> {
   for (const name of await readdir(cache)) {
     if (!name.includes(UNFINISHED)) continue
-    const { mtimeMs } = await stat(join(cache, name))
+    // It may have been renamed meanwhile.
+    const mtimeMs = await stat(join(cache, name)).then((found) => found.mtimeMs, Date.now)
     if (Date.now() - mtimeMs > LEFT_AFTER_MS) await rm(join(cache, name), { recursive: true, force: true })
   }
 }
@@ -68,7 +69,7 @@ async function install(folder: string): Promise<void> {
   try {
     for (const { name, version, executable } of CLIENTS) {
       const path = join(folder, 'node_modules', '.bin', executable)
-      const env = { PATH: process.env['PATH'], HOME: home }
+      const env = { PATH: process.env['PATH'], HOME: home, TMPDIR: home }
       const { stdout } = await runFile(path, ['--version'], { cwd: home, env, timeout: VERSION_TIMEOUT_MS })
       if (!stdout.includes(version)) throw new Error(`${name} ${version} says its version is ${stdout.trim()}`)
     }
@@ -79,7 +80,7 @@ async function install(folder: string): Promise<void> {
 
 async function main(words: readonly string[]): Promise<number> {
   const { TOK_CLIENTS_CACHE: chosen, XDG_CACHE_HOME: userCache = join(homedir(), '.cache') } = process.env
-  const cache = chosen ?? join(userCache, 'tok-node')
+  const cache = resolve(chosen ?? join(userCache, 'tok-node'))
   let folder
   try {
     folder = await installedClients(cache)
