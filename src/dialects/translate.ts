@@ -123,13 +123,18 @@ function translate(
         model: request.requestedModel,
         createdAtS: nowS(),
         seal,
-        request: client,
-        conversation,
+        request: withoutTurns(client),
+        conversation: { ...conversation, turns: [] },
         losses: createLosses(request.dialect),
       },
       onDropped,
     ),
   }
+}
+
+/** No answer repeats what was said, which may be megabytes, and this may wait for minutes. */
+function withoutTurns({ messages: _messages, input: _input, ...settings }: JsonObject): JsonObject {
+  return settings
 }
 
 /** A request's body in another dialect, with what the way back needs. */

@@ -4,11 +4,13 @@
 import { replayAnswer, type Answer } from '../conversation/answer.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
 import type { JsonObject } from '../json-value.ts'
+import { createResponseObject } from './response-object.ts'
 import { ResponseStreamWriter } from './write-stream.ts'
 
 /** Writes an answer. */
 export function writeReply(answer: Answer, writing: AnswerWriting): JsonObject {
-  const writer = new ResponseStreamWriter(writing)
+  // Nobody reads the events here, which would repeat the request three times.
+  const writer = new ResponseStreamWriter(writing, { ...createResponseObject(writing), json: () => '{}' })
   replayAnswer(answer, (event) => writer.write(event))
   return writer.whole ?? {}
 }

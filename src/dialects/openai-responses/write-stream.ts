@@ -45,9 +45,9 @@ export class ResponseStreamWriter implements StreamWriter {
   /** The whole answer, after `end`. */
   whole: JsonObject | undefined
 
-  constructor(writing: AnswerWriting) {
+  constructor(writing: AnswerWriting, response = createResponseObject(writing)) {
     this.#writing = writing
-    this.#response = createResponseObject(writing)
+    this.#response = response
   }
 
   write(event: AnswerEvent): string {
