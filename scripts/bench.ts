@@ -1,10 +1,12 @@
 /**
- * Measures what the project promises: `npm run bench`, or `npm run bench -- GROUP…` for passthrough, market, ledger, start.
+ * Measures what the project promises: `npm run bench`, or `npm run bench -- GROUP…` for passthrough, dialects,
+ * market, ledger, start.
  * Prints a table and writes bench-results.json. What each figure means stands in docs/performance.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { benchDialects } from './bench/dialects.ts'
 import { isMet, tableOf, type Figure } from './bench/figures.ts'
 import { benchLedger } from './bench/ledger.ts'
 import { benchMarket } from './bench/market.ts'
@@ -14,6 +16,7 @@ import { createWorkbench, type Workbench } from './bench/workbench.ts'
 
 const GROUPS: Readonly<Record<string, (bench: Workbench) => Promise<Figure[]>>> = {
   passthrough: benchPassthrough,
+  dialects: benchDialects,
   market: benchMarket,
   ledger: benchLedger,
   start: benchStart,
@@ -22,7 +25,7 @@ const GROUPS: Readonly<Record<string, (bench: Workbench) => Promise<Figure[]>>> 
 const RESULTS = join(import.meta.dirname, '../bench-results.json')
 
 /** Longer than a group takes on a slow machine; a bench that hangs ends with the name of what hung. */
-const GROUP_LIMIT_MS = 180_000
+const GROUP_LIMIT_MS = 300_000
 
 async function main(words: readonly string[]): Promise<void> {
   const unknown = words.find((word) => !Object.hasOwn(GROUPS, word))
