@@ -101,8 +101,10 @@ function addSystem({ steps }: Draft, turn: Turn, writing: RequestWriting): void 
   if (isLeading || writing.profile.takesSystemAnywhere) {
     plainStep(steps, 'system', turn).content.append(content)
   } else {
-    // The words by which agents tell a model what the user did not say.
-    plainStep(steps, 'user').content.addText(`<system-reminder>\n${content.toText()}\n</system-reminder>`)
+    // The words by which agents tell a model what the user did not say. Claude Code's own texts have them already.
+    const text = content.toText()
+    const isReminder = text.trimStart().startsWith('<system-reminder>')
+    plainStep(steps, 'user').content.addText(isReminder ? text : `<system-reminder>\n${text}\n</system-reminder>`)
   }
 }
 

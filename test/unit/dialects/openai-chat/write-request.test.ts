@@ -60,6 +60,11 @@ describe('the messages that a server of Chat Completions gets', () => {
     ])
   })
 
+  it('leave a text that is a reminder already as it is', () => {
+    const reminder = '<system-reminder>\n9 tokens left\n</system-reminder>'
+    expect(outline(ask({ turns: [user('hello'), system(reminder)] }).messages)).toEqual([`user | hello\n\n${reminder}`])
+  })
+
   it('have system texts in their places where the vendor takes them there (B3)', () => {
     const turns = [system('a'), user('hello'), system('later'), assistant('hi')]
     expect(outline(ask({ turns }, VENDOR).messages)).toEqual([
