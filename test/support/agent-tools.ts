@@ -1,9 +1,8 @@
 /**
  * What a request tells the model of its tools, in whichever dialect it comes.
  */
+import { asList, asObject, type JsonObject } from '../../src/dialects/json-value.ts'
 import type { ToolCall } from './scripted-answers.ts'
-
-type Json = Readonly<Record<string, unknown>>
 
 /** What the model has before it. */
 export interface Situation {
@@ -25,9 +24,9 @@ export interface OfferedTool {
 
 /** Reads a request's body. */
 export function readSituation(json: unknown): Situation {
-  const body = asJson(json)
+  const body = asObject(json)
   const isOneAtATime =
-    body['parallel_tool_calls'] === false || asJson(body['tool_choice'])['disable_parallel_tool_use'] === true
+    body['parallel_tool_calls'] === false || asObject(body['tool_choice'])['disable_parallel_tool_use'] === true
   return { tools: offeredTools(body), results: toolResults(body), mayCallTwice: !isOneAtATime }
 }
 
@@ -53,42 +52,44 @@ export function callOf(tool: OfferedTool, given: Readonly<Record<string, unknown
   }
 }
 
-function offeredTools(body: Json): readonly OfferedTool[] {
+function offeredTools(body: JsonObject): readonly OfferedTool[] {
   // Responses has tools within the conversation: those of a model that takes no others, and those that were searched for.
-  const within = asItems(body['input']).filter(({ tools }) => tools !== undefined)
-  return [body, ...within].flatMap(({ tools }) => asItems(tools)).flatMap((tool) => readTool(tool))
+  const within = objectsIn(body['input']).filter(({ tools }) => tools !== undefined)
+  return [body, ...within].flatMap(({ tools }) => objectsIn(tools)).flatMap((tool) => readTool(tool))
 }
 
-function readTool(tool: Json, namespace?: string): readonly OfferedTool[] {
+function readTool(tool: JsonObject, namespace?: string): readonly OfferedTool[] {
   if (tool['type'] === 'namespace') {
-    return asItems(tool['tools']).flatMap((member) => readTool(member, String(tool['name'])))
+    return objectsIn(tool['tools']).flatMap((member) => readTool(member, String(tool['name'])))
   }
-  const { type, name = type, parameters, input_schema: schema } = { ...tool, ...asJson(tool['function']) } as Json
+  const {
+    type,
+    name = type,
+    parameters,
+    input_schema: schema,
+  } = { ...tool, ...asObject(tool['function']) } as JsonObject
   const kind = type === 'custom' && schema === undefined ? 'freeform' : type === 'tool_search' ? type : 'function'
-  const fields = Object.keys(asJson(asJson(parameters ?? schema)['properties']))
+  const fields = Object.keys(asObject(asObject(parameters ?? schema)['properties']))
   return [{ name: String(name), kind, fields, ...(namespace === undefined ? {} : { namespace }) }]
 }
 
-function toolResults(body: Json): readonly string[] {
-  const blocks = asItems(body['messages']).flatMap((message) =>
-    message['role'] === 'tool' ? [message] : asItems(message['content']).filter(({ type }) => type === 'tool_result'),
+function toolResults(body: JsonObject): readonly string[] {
+  const blocks = objectsIn(body['messages']).flatMap((message) =>
+    message['role'] === 'tool' ? [message] : objectsIn(message['content']).filter(({ type }) => type === 'tool_result'),
   )
-  const items = asItems(body['input']).filter(({ type }) => String(type).endsWith('_output'))
+  const items = objectsIn(body['input']).filter(({ type }) => String(type).endsWith('_output'))
   return [...blocks, ...items].map(({ content, output }) => textOf(content ?? output))
 }
 
 function textOf(content: unknown): string {
   return typeof content === 'string'
     ? content
-    : asItems(content)
+    : objectsIn(content)
         .map(({ text = '' }) => String(text))
         .join('\n')
 }
 
-function asJson(value: unknown): Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {}
-}
-
-function asItems(value: unknown): readonly Json[] {
-  return Array.isArray(value) ? value.map(asJson) : []
+/** The members of a list, each as an object. */
+export function objectsIn(value: unknown): readonly JsonObject[] {
+  return asList(value).map(asObject)
 }

@@ -38,6 +38,9 @@ export interface Turn {
 /** Counts every default answer reports. */
 export const DEFAULT_USAGE = { inputTokens: 21, cachedInputTokens: 5, outputTokens: 7 } as const
 
+/** What the model signs its thinking with in Messages, and asks back. */
+export const THINKING_SIGNATURE = 'c2lnbmF0dXJl'
+
 /** The text every default answer says. */
 export const DEFAULT_TEXT = 'The answer is forty-two.'
 
@@ -367,7 +370,7 @@ function messageUsage(outputTokens: number): Json {
 function messageBlocks(answer: Answer): readonly Json[] {
   const { text, reasoning, calls } = answer
   return [
-    ...(reasoning === undefined ? [] : [{ type: 'thinking', thinking: reasoning, signature: 'c2lnbmF0dXJl' }]),
+    ...(reasoning === undefined ? [] : [{ type: 'thinking', thinking: reasoning, signature: THINKING_SIGNATURE }]),
     ...(text === undefined ? [] : [{ type: 'text', text }]),
     ...calls.map(({ id, name, arguments: input }) => ({ type: 'tool_use', id: `toolu_${id}`, name, input })),
   ]
