@@ -72,8 +72,12 @@ function readBlock(block: JsonObject, path: string, seal: OpaqueSeal): readonly 
       return [readToolResult(block, path, seal)]
     case 'tool_reference':
       return [{ kind: 'tool-reference', name: textMember(block, 'tool_name', path), cacheMark }]
-    default:
-      return [{ kind: 'native', native: { dialect: DIALECT, value: block }, type, text: plainText(block), cacheMark }]
+    default: {
+      const text = plainText(block)
+      // Of what is told in plain words, the rest is lost; of what is not, all.
+      const extras = text === undefined ? undefined : extrasOf(block, ['title', 'source', 'content', 'text'])
+      return [{ kind: 'native', native: { dialect: DIALECT, value: block }, type, text, cacheMark, extras }]
+    }
   }
 }
 

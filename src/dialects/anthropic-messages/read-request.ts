@@ -110,6 +110,7 @@ function readReasoning(body: JsonObject, messages: readonly JsonObject[], losses
   const thinking = asObject(body['thinking'])
   const config = asObject(body['output_config'])
   if (config['task_budget'] !== undefined) losses.drop('output_config.task_budget')
+  if (thinking['block_binding'] !== undefined) losses.drop('thinking.block_binding')
   const effort = effortIn(messages) ?? readEffort(config['effort'])
   const summary = asText(thinking['display'])
   switch (thinking['type']) {

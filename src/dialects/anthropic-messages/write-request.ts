@@ -30,6 +30,10 @@ const FORMAT_FIELD: FieldName = {
   'openai-responses': 'text.format',
   'anthropic-messages': 'output_config.format',
 }
+const FORMAT_DESCRIPTION_FIELD: FieldName = {
+  'openai-chat': 'response_format.json_schema.description',
+  'openai-responses': 'text.format.description',
+}
 
 /** While it thinks, a model samples from no less than this. */
 const TOP_P_MIN_WHILE_THINKING = 0.95
@@ -133,6 +137,7 @@ function continuesUnthought(messages: readonly Message[]): boolean {
 function writeFormat({ format }: Conversation, system: Block[], { profile, losses }: RequestWriting): JsonObject {
   if (format === undefined || format.kind === 'text') return {}
   if (format.kind === 'json-schema' && profile.format === 'json-schema') {
+    if (format.description !== undefined) losses.drop(FORMAT_DESCRIPTION_FIELD)
     return { format: { type: 'json_schema', schema: closed(format.schema) } }
   }
   // Nothing enforces it then, so it is told, and said to be lost.

@@ -3,6 +3,7 @@
  */
 import type { RequestWriting } from '../conversation/contract.ts'
 import type { Conversation, HostedTool, ToolChoice, WebSearchSettings } from '../conversation/conversation.ts'
+import type { Losses } from '../conversation/losses.ts'
 import type { BridgedTool } from '../conversation/tool-bridge.ts'
 import type { JsonObject } from '../json-value.ts'
 import { isClosed, toolSchemaOf } from './input-schema.ts'
@@ -50,6 +51,7 @@ export function writeTools(
       losses.drop(losses.dialect === 'openai-chat' ? 'web_search_options' : `tools[].${tool.name}`)
       continue
     }
+    dropUnsaid(tool, losses)
     written.push(hosted.tool)
     if (hosted.server !== undefined) servers.push(hosted.server)
   }
@@ -120,6 +122,29 @@ function hostedBlocks(tool: HostedTool): { readonly tool: Block; readonly server
   }
   if (native.dialect === DIALECT) return { tool: { ...native.value } }
   return webSearch === undefined ? undefined : { tool: webSearchBlock(webSearch) }
+}
+
+/** What is said of a hosted tool in each dialect that Messages has a word for, or means nothing. */
+const SAID: ReadonlySet<string> = new Set([
+  'type',
+  'filters',
+  'user_location',
+  'server_label',
+  'server_url',
+  'authorization',
+  'allowed_tools',
+])
+
+/** Notes what OpenAI says of a tool that its provider runs, and Messages cannot. */
+function dropUnsaid({ native, name, capability }: HostedTool, losses: Losses): void {
+  if (native.dialect === DIALECT) return
+  for (const [member, value] of Object.entries(native.value)) {
+    // Nobody is asked before Anthropic calls a tool of a server.
+    const isDone = value === null || (member === 'require_approval' && value === 'never')
+    if (isDone || SAID.has(member)) continue
+    const tool = capability === 'mcp' ? 'mcp' : name
+    losses.drop(native.dialect === 'openai-chat' ? `web_search_options.${member}` : `tools[].${tool}.${member}`)
+  }
 }
 
 function webSearchBlock({ allowedDomains, blockedDomains, location, usesMax }: WebSearchSettings): Block {

@@ -71,12 +71,22 @@ export function createToolBridge(conversation: Pick<Conversation, 'tools' | 'tur
   const idOf = ({ name, namespace }: ToolName): string =>
     profile.takesNamespaces ? name : `${namespace ?? ''}\n${name}`
 
+  const toldGroups = new Set<string>()
+  /** What a group is for is told with its first member, where groups are not known. */
+  const withGroup = (tool: CallableTool): CallableTool => {
+    const { namespace, namespaceDescription, description } = tool
+    if (profile.takesNamespaces || namespace === undefined || namespaceDescription === undefined) return tool
+    if (toldGroups.has(namespace)) return tool
+    toldGroups.add(namespace)
+    return { ...tool, description: `${namespaceDescription}\n\n${description ?? ''}`.trim() }
+  }
+
   const add = (tool: CallableTool): void => {
     if (wireNames.has(idOf(tool))) return
     const flat = tool.namespace === undefined || profile.takesNamespaces ? tool.name : `${tool.namespace}__${tool.name}`
     const wireName = unusedName(flat, profile.toolNameCharactersMax, (name) => byWireName.has(name))
     wireNames.set(idOf(tool), wireName)
-    byWireName.set(wireName, bridge(tool, wireName, profile))
+    byWireName.set(wireName, bridge(withGroup(tool), wireName, profile))
   }
   // A tool of its own keeps its name against a namespace's member that would be flattened to the same.
   for (const tool of declared) if (tool.namespace === undefined) add(tool)

@@ -92,6 +92,7 @@ function takeTools(members: Members): readonly Tool[] {
             capability: 'web-search' as const,
             name: 'web_search',
             native: { dialect: 'openai-chat' as const, value: webSearch },
+            webSearch: { location: asGivenObject(asObject(webSearch['user_location'])['approximate']) },
           },
         ]),
   ]

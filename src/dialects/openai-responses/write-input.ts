@@ -5,6 +5,7 @@
 import { TokError } from '../../base/errors.ts'
 import type { RequestWriting } from '../conversation/contract.ts'
 import type {
+  NativePart,
   AudioPart,
   Conversation,
   FilePart,
@@ -113,6 +114,8 @@ class InputWriter {
           : { type: 'output_text', text: this.#unmarked(part).text, annotations: [], ...this.#ownOf(part) }
       case 'refusal':
         return { type: 'refusal', refusal: part.text, ...this.#ownOf(part) }
+      case 'native':
+        return isReadable(part) ? { type: 'output_text', text: this.#unmarked(part).text, annotations: [] } : undefined
       default:
         return undefined
     }
@@ -134,6 +137,8 @@ class InputWriter {
         return { ...this.#writeAudio(part), ...this.#ownOf(part) }
       case 'tool-reference':
         return { type: 'input_text', text: this.#loaded(part.name) }
+      case 'native':
+        return isReadable(part) ? { type: 'input_text', text: part.text, ...this.#markOf(part) } : undefined
       default:
         return undefined
     }
@@ -181,6 +186,7 @@ class InputWriter {
     const kind = isWrapped ? 'function' : call.toolKind
     this.#kinds.set(call.callId, kind)
     this.#noteExtras(call, CALL)
+    if (call.cacheMark !== undefined) this.#writing.losses.drop(MARK)
     const base = { ...(isWrapped ? {} : this.#ownOf(call)), call_id: bridge.wireCallIdOf(call.callId) }
     const named = {
       ...base,
@@ -212,7 +218,7 @@ class InputWriter {
 
   #writeResult(result: ToolResultPart): JsonObject {
     const { bridge } = this.#writing
-    this.#noteExtras(result, PART)
+    this.#unmarked(result)
     const kind =
       this.#kinds.get(result.callId) ?? (bridge.isWrapped({ ...result, name: '' }) ? 'function' : result.toolKind)
     const own = kind === result.toolKind ? this.#ownOf(result) : {}
@@ -250,8 +256,7 @@ class InputWriter {
   #writeOutput({ content, isError }: ToolResultPart): string | readonly JsonObject[] {
     const given: JsonObject[] = []
     for (const part of content) {
-      const isReadable = part.kind === 'native' && part.text !== undefined
-      const written = isReadable ? { type: 'input_text', text: part.text } : this.#writeGiven(part)
+      const written = this.#writeGiven(part)
       if (written !== undefined) given.push(written)
       else if (part.kind === 'native') this.#drop(part.type)
     }
@@ -369,4 +374,9 @@ function shellOutput(text: string): unknown {
     // Not from a shell of this dialect.
   }
   return [{ stdout: text, stderr: '', outcome: { type: 'exit', exit_code: 0 } }]
+}
+
+/** A part that only another dialect knows, whose text can be read all the same. */
+function isReadable(part: NativePart): part is NativePart & { readonly text: string } {
+  return part.native.dialect !== 'openai-responses' && part.text !== undefined && part.text !== ''
 }

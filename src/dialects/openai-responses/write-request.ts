@@ -29,7 +29,7 @@ export function writeRequest(conversation: Conversation, writing: RequestWriting
     ...taken('verbosity', verbosity, profile.takesVerbosity, VERBOSITY, writing),
   }
   losses.dropExtras(conversation.extras, 'openai-responses', '')
-  if (caching.mark !== undefined && !profile.takesCaching) losses.drop({ 'anthropic-messages': 'cache_control' })
+  if (caching.mark !== undefined) losses.drop({ 'anthropic-messages': 'cache_control' })
   return withoutUndefined({
     ...conversation.extras['openai-responses'],
     model: writing.model,
@@ -99,13 +99,15 @@ function writeSampling(sampling: Sampling, writing: RequestWriting): JsonObject 
     ['frequency_penalty', sampling.frequencyPenalty],
     ['logit_bias', sampling.logitBias],
     [STOP, sampling.stop],
+    // No other dialect's client could be told them.
+    ['logprobs', sampling.logprobs === true ? true : undefined],
+    ['top_logprobs', sampling.topLogprobs],
   ]
   // Zero asks for what is done anyway.
   for (const [field, value] of unsaid) if (value !== undefined && value !== 0) losses.drop(field)
   return {
     ...taken('temperature', sampling.temperature, profile.takesSampling, 'temperature', writing),
     ...taken('top_p', sampling.topP, profile.takesSampling, 'top_p', writing),
-    ...taken('top_logprobs', sampling.topLogprobs, profile.takesSampling, 'top_logprobs', writing),
   }
 }
 

@@ -111,6 +111,7 @@ function writeHosted(tool: HostedTool, { profile, losses }: RequestWriting): rea
     if (webSearch !== undefined) {
       const { allowedDomains, blockedDomains, location, usesMax } = webSearch
       if (usesMax !== undefined) losses.drop({ 'anthropic-messages': 'tools[].max_uses' })
+      const size = native.dialect === 'openai-chat' ? native.value['search_context_size'] : undefined
       const filters = {
         ...(allowedDomains === undefined ? {} : { allowed_domains: allowedDomains }),
         ...(blockedDomains === undefined ? {} : { blocked_domains: blockedDomains }),
@@ -120,6 +121,7 @@ function writeHosted(tool: HostedTool, { profile, losses }: RequestWriting): rea
           type: 'web_search',
           ...(Object.keys(filters).length === 0 ? {} : { filters }),
           ...(location === undefined ? {} : { user_location: { type: 'approximate', ...location } }),
+          ...(size === undefined ? {} : { search_context_size: size }),
         },
       ]
     }
