@@ -154,6 +154,12 @@ function namedEvent(name: string, value: unknown): Uint8Array {
   return Buffer.from(`\n\nevent: ${name}\ndata: ${JSON.stringify(value)}\n\n`)
 }
 
+/** The member of the request that is at fault, where one is and it is named by its path. */
+function paramOf({ details }: TokError): string | null {
+  const named = details['param'] ?? details['field']
+  return typeof named === 'string' && /^[\w.[\]]+$/.test(named) ? named : null
+}
+
 function openaiError({ message, openaiType, param, code }: Failure): object {
   return { message, type: openaiType, param, code }
 }
@@ -178,7 +184,7 @@ function failureHere(error: TokError): Failure {
     status,
     message: `${error.message}; ${error.next}`,
     code: isSpent ? 'insufficient_quota' : code,
-    param: typeof error.details['param'] === 'string' ? error.details['param'] : null,
+    param: paramOf(error),
     tokCode: code,
     anthropicDetails:
       code === 'translation_refused' && error.details['field'] === 'thread' ? THREAD_REFUSED : undefined,

@@ -246,6 +246,7 @@ class Inference {
         throw new TokError('body_malformed', { reason })
       }
       this.#asked = { body, model, modelSpan, stream }
+      this.#retryOf = this.#turns.failedBefore(this.#caller.headers, body)
       const opening = this.#dependencies.responses.open({
         requestId: this.#requestId,
         endpoint: this.#endpoint,
@@ -468,8 +469,9 @@ class Inference {
     if (isReadable && !this.#isCount) {
       this.#meter = createAnswerMeter(this.#endpoint, this.#isEventStream)
     }
+    const own = this.#answerHeaders(headers)
     if (this.#isKeptAlive) this.#isKeptAlive = false
-    else this.#writer.head({ status, headers: this.#answerHeaders(headers) }, this.#isEventStream)
+    else this.#writer.head({ status, headers: own }, this.#isEventStream)
   }
 
   /** A client error is the answer. A provider that cannot count tokens leaves that to the estimate. */
