@@ -166,10 +166,16 @@ export function translateBody(
   return { body: written, conversation, bridge, dropped: losses.fields }
 }
 
+/** All but printable ASCII, and the sign that stands for it: names of tools may be anything. */
+const NOT_IN_HEADERS = /[^ -$&-~]+/g
+
 /** The sink itself, or one that adds what was dropped to the head. */
 function namingDropped(sink: AnswerSink, dropped: readonly string[]): AnswerSink {
   if (dropped.length === 0) return sink
-  const named = encodeURI(dropped.join(', ').toWellFormed()).replaceAll('%20', ' ')
+  const named = dropped
+    .join(', ')
+    .toWellFormed()
+    .replaceAll(NOT_IN_HEADERS, (text) => encodeURIComponent(text))
   return {
     onHead: ({ status, headers }) => sink.onHead({ status, headers: { ...headers, 'x-tok-dropped': named } }),
     onData: (bytes) => sink.onData(bytes),
