@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { ERRORS } from '../src/base/errors.ts'
 import { KEY_NAMES, specOf, variableOf } from '../src/config/schema.ts'
+import { fidelityPage } from './fidelity/fidelity-page.ts'
 
 /** docs/errors.md: the error table for readers, one row per code, in the order of the code. */
 export function errorsPage(): string {
@@ -82,4 +83,5 @@ if (import.meta.main) {
   const docs = join(dirname(import.meta.dirname), 'docs')
   writeFileSync(join(docs, 'errors.md'), errorsPage())
   writeFileSync(join(docs, 'config.md'), configPage())
+  writeFileSync(join(docs, 'fidelity.md'), fidelityPage())
 }

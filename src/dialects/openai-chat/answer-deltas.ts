@@ -4,7 +4,7 @@
  */
 import type { AnswerEvent, Block } from '../conversation/answer.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
-import type { Native, ToolCallPart } from '../conversation/conversation.ts'
+import type { Native, OpaqueState, ToolCallPart } from '../conversation/conversation.ts'
 import { asObject, asText, type JsonObject } from '../json-value.ts'
 import { isLegacy } from './read-request.ts'
 
@@ -55,7 +55,7 @@ export class AnswerDeltas {
         this.#annotate(event.native)
         return []
       case 'block-end':
-        return this.#close()
+        return this.#close(event.native)
       case 'end':
         return this.#end(event.stop.reason === 'refusal' ? event.stop.explanation : undefined)
       case 'start':
@@ -121,9 +121,14 @@ export class AnswerDeltas {
     return { tool_calls: [{ index, ...input }] }
   }
 
-  #close(): readonly JsonObject[] {
+  #close(native: OpaqueState | undefined): readonly JsonObject[] {
     const open = this.#open
     this.#open = undefined
+    // Chat has no place for what another provider wants back with its thoughts.
+    const state = open?.kind === 'reasoning' ? (native ?? open.native) : undefined
+    if (state !== undefined && state.dialect !== 'openai-chat') {
+      this.#writing.losses.drop('choices[].message.reasoning_content')
+    }
     // Clients parse the arguments of a call, also of one that has none.
     const lacksInput = open?.kind === 'tool-call' && open.toolKind !== 'custom' && !this.#hasInput
     return lacksInput ? [this.#inputDelta(open, '{}')] : []

@@ -33,7 +33,7 @@ const REQUEST = requestOf('anthropic-messages', { tools: TOOLS })
 
 const says = (content: string): JsonObject => ({ delta: { content } })
 const thinks = (text: string): JsonObject => ({ delta: { reasoning_content: text } })
-const calls = (...calls: readonly JsonObject[]): JsonObject => ({ delta: { tool_calls: calls } })
+const calls = (...list: readonly JsonObject[]): JsonObject => ({ delta: { tool_calls: list } })
 const call = (index: number, id: string, name: string, text = ''): JsonObject => ({
   index,
   id,
