@@ -21,6 +21,13 @@ export const systemClock: Clock = {
   },
 }
 
+/** Aborts after `delayMs` by `clock`, with the `TimeoutError` that `AbortSignal.timeout` gives by the machine's. */
+export function timeoutSignal(clock: Clock, delayMs: number): AbortSignal {
+  const controller = new AbortController()
+  clock.after(delayMs, () => controller.abort(new DOMException(`${delayMs} ms have passed`, 'TimeoutError')))
+  return controller.signal
+}
+
 /** Resolves after `delayMs`, or rejects with the signal's reason as soon as it aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino'
 import { formatAmount } from '../base/amount.ts'
 import type { RandomBytes } from '../base/bytes.ts'
-import type { Clock } from '../base/clock.ts'
+import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS, type Dialect, type Endpoint } from '../dialects/dialect.ts'
 import { estimateInputTokens } from '../dialects/estimate-input-tokens.ts'
@@ -260,8 +260,9 @@ class Purchase implements Exchange {
     const { model } = this.#request
     const known = this.#rank()
     if (known.candidates.length > 0) return known
-    const limit = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(DISCOVERY_MS)])
-    await this.#dependencies.tracker.lookUp(model, limit)
+    const { clock, tracker } = this.#dependencies
+    const limit = AbortSignal.any([this.#stopped.signal, timeoutSignal(clock, DISCOVERY_MS)])
+    await tracker.lookUp(model, limit)
     return this.#rank()
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import { equalBytes } from '../base/bytes.ts'
-import type { Clock } from '../base/clock.ts'
+import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Frame, FrameStream, Network } from '../network/network.ts'
@@ -124,18 +124,18 @@ export function createSettler(dependencies: Dependencies): Settler {
 }
 
 async function runExchange(
-  { ledger, network, logger }: Dependencies,
+  { ledger, network, clock, logger }: Dependencies,
   peer: string,
   account: Account,
   onReconciled: () => void,
 ): Promise<void> {
-  const opened = AbortSignal.timeout(TIMEOUTS.openMs + TIMEOUTS.dialMs)
+  const opened = timeoutSignal(clock, TIMEOUTS.openMs + TIMEOUTS.dialMs)
   const stream = await network.openAccountStream(peer, opened)
   let framesLeft = FRAMES_PER_EXCHANGE
   const next = async (): Promise<Frame> => {
     framesLeft -= 1
     if (framesLeft < 0) throw new TokError('seller_misbehaved', { peer, reason: 'an account exchange without end' })
-    const frame = await readFrame(stream, peer)
+    const frame = await readFrame(stream, peer, clock)
     if (frame === undefined) throw new TokError('seller_misbehaved', { peer, reason: 'it ended the exchange early' })
     return frame
   }
@@ -199,8 +199,8 @@ async function runExchange(
   }
 }
 
-async function readFrame(stream: FrameStream, peer: string): Promise<Frame | undefined> {
-  const timeout = AbortSignal.timeout(TIMEOUTS.accountMs)
+async function readFrame(stream: FrameStream, peer: string, clock: Clock): Promise<Frame | undefined> {
+  const timeout = timeoutSignal(clock, TIMEOUTS.accountMs)
   try {
     return await stream.read(timeout)
   } catch (thrown) {

@@ -3,7 +3,7 @@
  * that no known offer has. Every advert is verified by the offer book before it counts.
  */
 import type { Logger } from 'pino'
-import type { Clock } from '../base/clock.ts'
+import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { toTokError } from '../base/errors.ts'
 import type { OfferBook } from '../market/offer-book.ts'
 import type { AdvertVerdict, Network } from '../network/network.ts'
@@ -56,7 +56,7 @@ export function createOfferTracker(
   }
 
   const search = async (model: string): Promise<void> => {
-    const signal = AbortSignal.timeout(TIMEOUTS.lookupMs)
+    const signal = timeoutSignal(clock, TIMEOUTS.lookupMs)
     const asked: Promise<boolean>[] = []
     try {
       for await (const peer of network.findProviders(modelKey(options.network, model), SELLERS_PER_LOOKUP, signal)) {
@@ -81,10 +81,10 @@ export function createOfferTracker(
         return FAULTY.has(code) ? 'reject' : 'ignore'
       }
     },
-    ask: (peer) => void fetch(peer, AbortSignal.timeout(TIMEOUTS.advertMs)),
+    ask: (peer) => void fetch(peer, timeoutSignal(clock, TIMEOUTS.advertMs)),
     async refresh(peer) {
       offers.forget(peer)
-      await fetch(peer, AbortSignal.timeout(TIMEOUTS.advertMs))
+      await fetch(peer, timeoutSignal(clock, TIMEOUTS.advertMs))
     },
     async lookUp(model, signal) {
       const name = canonicalModel(model)

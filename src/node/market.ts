@@ -33,6 +33,8 @@ export interface MarketDependencies {
   readonly translation: BuyerDependencies['translation']
   readonly offersNow: () => readonly Offer[]
   readonly supplyOf: (model: string) => Supply | undefined
+  /** What carries it: libp2p, or the network of a simulation. */
+  readonly createNetwork?: typeof createNetwork
 }
 
 /** A node's market. */
@@ -59,6 +61,7 @@ const LAST_SETTLEMENT_MS = 2_000
 /** @throws TokError `config_invalid`, `port_in_use` from the host */
 export async function startMarket(dependencies: MarketDependencies, config: Config, agent: string): Promise<Market> {
   const { ledger, seed, clock, random, logger, translation } = dependencies
+  const host = dependencies.createNetwork ?? createNetwork
   const sells = config.role === 'seller' || config.role === 'both'
   const buys = config.role === 'buyer' || config.role === 'both'
   const offers = createOfferBook({ clock }, { network: ledger.network, asset: ledger.asset, ownPeer: ledger.key.peer })
@@ -78,7 +81,7 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
       )
     : undefined
   const answerSettlement =
-    seller && createSettlementAnswerer({ ledger, logger, creditLimitOf: (buyer) => seller.creditLimitOf(buyer) })
+    seller && createSettlementAnswerer({ ledger, clock, logger, creditLimitOf: (buyer) => seller.creditLimitOf(buyer) })
 
   // The host calls back from the moment it listens; what it calls is there a turn later.
   let publisher: AdvertPublisher | undefined = undefined
@@ -93,7 +96,7 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
     ledger.setReconciled({ network: name, asset, buyer, seller: key.publicKey }, false)
   }
 
-  const network = await createNetwork(
+  const network = await host(
     { seed, clock, random, logger },
     {
       network: config.network.name,

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { RandomBytes } from '../base/bytes.ts'
-import type { Clock } from '../base/clock.ts'
+import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { toTokError } from '../base/errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Network } from '../network/network.ts'
@@ -104,7 +104,7 @@ export function createAdvertPublisher(dependencies: Dependencies, options: Publi
     if (nowMs < (provided.get(model) ?? 0)) return
     provided.set(model, nowMs + PROVIDE_MS)
     try {
-      const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(TIMEOUTS.lookupMs)])
+      const signal = AbortSignal.any([stopped.signal, timeoutSignal(clock, TIMEOUTS.lookupMs)])
       await network.provide(modelKey(ledger.network, model), signal)
     } catch (thrown) {
       // Nobody keeps the record yet: try again soon. Gossip and direct queries work meanwhile.

@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino'
 import { equalBytes } from '../base/bytes.ts'
+import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Frame, FrameStream } from '../network/network.ts'
@@ -26,6 +27,7 @@ const FRAMES_PER_EXCHANGE = 4_096
 
 interface Dependencies {
   readonly ledger: Ledger
+  readonly clock: Clock
   readonly logger: Logger
   /** The credit limit the next statement states, in micros. */
   readonly creditLimitOf: (buyer: Uint8Array) => bigint
@@ -36,7 +38,7 @@ interface Dependencies {
  * @throws TokError when the exchange breaks off; nothing half-done stands in the ledger then
  */
 async function answerExchange(dependencies: Dependencies, stream: FrameStream): Promise<void> {
-  const { ledger, logger, creditLimitOf } = dependencies
+  const { ledger, clock, logger, creditLimitOf } = dependencies
   const buyer = keyOfPeer(stream.peer)
   if (buyer === undefined) throw new TokError('signature_invalid', { what: 'peer ID' })
   const account: Account = { network: ledger.network, asset: ledger.asset, buyer, seller: ledger.key.publicKey }
@@ -47,7 +49,7 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
     if (framesLeft < 0) {
       throw new TokError('limit_exceeded', { limit: FRAMES_PER_EXCHANGE, what: 'frames in an exchange' })
     }
-    const frame = await stream.read(AbortSignal.timeout(TIMEOUTS.accountMs))
+    const frame = await stream.read(timeoutSignal(clock, TIMEOUTS.accountMs))
     if (frame === undefined) throw new TokError('frame_malformed', { reason: 'the exchange ended early' })
     if (types.includes(frame.type)) return frame
     throw new TokError('frame_malformed', { reason: `frame 0x${frame.type.toString(16)} is out of turn` })

@@ -180,6 +180,7 @@ export class LedgerPair {
     this.#stream = streams
     const answer = createSettlementAnswerer({
       ledger: seller.ledger,
+      clock,
       logger,
       creditLimitOf: () => this.creditLimit,
     })

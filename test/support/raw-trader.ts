@@ -216,6 +216,7 @@ export async function startTamperingSeller(
   const seller = createSeller({ ledger, clock, logger, supplyOf }, { slots: 10, credit })
   const answerSettlement = createSettlementAnswerer({
     ledger,
+    clock,
     logger,
     creditLimitOf: (buyer) => seller.creditLimitOf(buyer),
   })

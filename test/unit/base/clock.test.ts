@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Clock, sleep, systemClock } from '../../../src/base/clock.ts'
+import { type Clock, sleep, systemClock, timeoutSignal } from '../../../src/base/clock.ts'
 
 /** A clock whose one waiting callback fires when the test says so. */
 function createHandClock(): Clock & { strike(): void; waiting(): boolean } {
@@ -17,6 +17,14 @@ function createHandClock(): Clock & { strike(): void; waiting(): boolean } {
     waiting: () => callback !== undefined,
   }
 }
+
+test('a time limit aborts when the clock strikes, and not before', () => {
+  const clock = createHandClock()
+  const signal = timeoutSignal(clock, 1_000)
+  expect(signal.aborted).toBe(false)
+  clock.strike()
+  expect(signal.reason).toMatchObject({ name: 'TimeoutError', message: '1000 ms have passed' })
+})
 
 describe('sleep', () => {
   test('ends when the clock strikes, and leaves the signal alone from then on', async () => {
