@@ -276,3 +276,124 @@ function responseItemEvents(index: number, item: JsonObject): JsonObject[] {
     { type: 'output_item.done', output_index: index, item },
   ]
 }
+
+/** What a provider says, in no dialect's words. */
+export interface Said {
+  readonly reasoning?: string | undefined
+  /** Anthropic's signature, or OpenAI's encrypted content. */
+  readonly opaque?: string | undefined
+  readonly text?: string | undefined
+  readonly refusal?: string | undefined
+  readonly calls?: readonly { readonly name: string; readonly input: JsonObject }[]
+  /** Cut off by the limit. */
+  readonly isCut?: boolean
+  readonly inputTokens: number
+  readonly cachedTokens: number
+  readonly outputTokens: number
+  readonly reasoningTokens: number
+}
+
+/** The whole answer in which a provider of a dialect says it. */
+export function wholeAnswerOf(dialect: Dialect, said: Said): JsonObject {
+  switch (dialect) {
+    case 'openai-chat':
+      return wholeChat(said)
+    case 'openai-responses':
+      return wholeResponse(said)
+    case 'anthropic-messages':
+      return wholeMessage(said)
+  }
+}
+
+function wholeChat({ reasoning, text, refusal, calls = [], isCut, ...counts }: Said): JsonObject {
+  const toolCalls = calls.map(({ name, input }, index) => ({
+    id: `call_${index}`,
+    type: 'function',
+    function: { name, arguments: JSON.stringify(input) },
+  }))
+  const finish = refusal === undefined ? (calls.length > 0 ? 'tool_calls' : 'stop') : 'content_filter'
+  return {
+    ...CHUNK,
+    object: 'chat.completion',
+    choices: [
+      {
+        index: 0,
+        message: {
+          role: 'assistant',
+          content: text ?? null,
+          refusal: refusal ?? null,
+          ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
+          ...(calls.length === 0 ? {} : { tool_calls: toolCalls }),
+        },
+        logprobs: null,
+        finish_reason: isCut === true ? 'length' : finish,
+      },
+    ],
+    usage: {
+      prompt_tokens: counts.inputTokens,
+      completion_tokens: counts.outputTokens,
+      total_tokens: counts.inputTokens + counts.outputTokens,
+      prompt_tokens_details: { cached_tokens: counts.cachedTokens },
+      completion_tokens_details: { reasoning_tokens: counts.reasoningTokens },
+    },
+  }
+}
+
+function wholeResponse({ reasoning, opaque, text, refusal, calls = [], isCut, ...counts }: Said): JsonObject {
+  const parts = [
+    ...(text === undefined ? [] : [{ type: 'output_text', text, annotations: [] }]),
+    ...(refusal === undefined ? [] : [{ type: 'refusal', refusal }]),
+  ]
+  const status = isCut === true ? 'incomplete' : 'completed'
+  const hasReasoning = reasoning !== undefined || opaque !== undefined
+  const summary = reasoning === undefined ? [] : [{ type: 'summary_text', text: reasoning }]
+  return {
+    ...RESPONSE,
+    status,
+    incomplete_details: isCut === true ? { reason: 'max_output_tokens' } : null,
+    output: [
+      ...(hasReasoning ? [{ id: 'rs_p1', type: 'reasoning', summary, encrypted_content: opaque ?? null }] : []),
+      ...(parts.length === 0 ? [] : [{ id: 'msg_p1', type: 'message', role: 'assistant', status, content: parts }]),
+      ...calls.map(({ name, input }, index) => ({
+        id: `fc_${index}`,
+        type: 'function_call',
+        call_id: `call_${index}`,
+        name,
+        arguments: JSON.stringify(input),
+        status: 'completed',
+      })),
+    ],
+    usage: responses.usage(counts.inputTokens, counts.outputTokens, counts.cachedTokens, counts.reasoningTokens),
+  }
+}
+
+function wholeMessage({ reasoning, opaque, text, refusal, calls = [], isCut, ...counts }: Said): JsonObject {
+  const stop = refusal === undefined ? (calls.length > 0 ? 'tool_use' : 'end_turn') : 'refusal'
+  const thinking =
+    reasoning === undefined
+      ? opaque === undefined
+        ? []
+        : [{ type: 'redacted_thinking', data: opaque }]
+      : [{ type: 'thinking', thinking: reasoning, signature: opaque ?? 'c2lnbmF0dXJl' }]
+  return {
+    id: 'msg_p1',
+    type: 'message',
+    role: 'assistant',
+    model: 'provider-model',
+    content: [
+      ...thinking,
+      ...(text === undefined ? [] : [{ type: 'text', text }]),
+      ...calls.map(({ name, input }, index) => ({ type: 'tool_use', id: `toolu_${index}`, name, input })),
+    ],
+    stop_reason: isCut === true ? 'max_tokens' : stop,
+    stop_sequence: null,
+    ...(refusal === undefined ? {} : { stop_details: { type: 'refusal', category: null, explanation: refusal } }),
+    usage: {
+      input_tokens: counts.inputTokens - counts.cachedTokens,
+      cache_read_input_tokens: counts.cachedTokens,
+      cache_creation_input_tokens: 0,
+      output_tokens: counts.outputTokens,
+      output_tokens_details: { thinking_tokens: counts.reasoningTokens },
+    },
+  }
+}

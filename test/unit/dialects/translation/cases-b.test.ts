@@ -537,6 +537,8 @@ describe('a request of Messages to a target of another dialect', () => {
 
   test.each([
     [CHAT, undefined],
+    [genericTarget('openai-chat', 'qwen3:8b'), 'none'],
+    [genericTarget('openai-chat', 'gpt-oss-20b'), 'low'],
     [OPENAI_CHAT, 'none'],
     [OPENAI, 'none'],
   ])('B19: without a word about thinking %o is asked for the least of it, or nothing is said', (target, effort) => {

@@ -451,10 +451,8 @@ describe('Responses to a target of another dialect: the request', () => {
   })
 
   test('D19: a configuration update sets the effort from there on, and is no message', () => {
-    const written = ask({
-      reasoning: { effort: 'low' },
-      input: [userItem('One'), { type: 'configuration_update', reasoning: { effort: 'high' } }, userItem('Two')],
-    })
+    const input = [userItem('One'), { type: 'configuration_update', reasoning: { effort: 'high' } }, userItem('Two')]
+    const written = ask({ reasoning: { effort: 'low' }, input }, genericTarget('openai-chat', 'gpt-oss-20b'))
     expect(written.sent['reasoning_effort']).toBe('high')
     expect(JSON.stringify(turnsOf(written))).not.toContain('configuration_update')
   })
