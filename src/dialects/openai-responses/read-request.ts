@@ -290,6 +290,8 @@ function addItem(items: Items, item: JsonObject, path: string, context: ItemCont
         readFormat(asObject(item['text'])['format'], `${path}.text.format`, context.reading) ?? items.format
       return undefined
     case 'item_reference':
+      // The AI SDK names what it takes for stored, and sends only calls whole. Reasoning can be done without.
+      if (asText(item['id'])?.startsWith('rs_') === true) return context.reading.losses.drop('input[].reasoning')
       throw malformed(path, `refers to an item "${textOf(item['id'])}" that is not kept here: send the item itself`)
     default: {
       const call = readCall(item)

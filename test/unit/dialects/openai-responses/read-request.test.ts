@@ -359,6 +359,19 @@ describe('items of input', () => {
     const [part] = partsOf([{ type: 'reasoning', summary: [], encrypted_content: sealed }])
     expect(part).toEqual({ kind: 'reasoning', text: '', native: undefined })
   })
+
+  test('reasoning that is only referred to is a loss, for nobody here keeps it', () => {
+    const losses = createLosses('openai-responses')
+    const input = [
+      { role: 'user', content: 'Go on.' },
+      { type: 'item_reference', id: 'rs_1' },
+      { type: 'function_call', call_id: 'call_1', name: 'f', arguments: '{}' },
+      { type: 'function_call_output', call_id: 'call_1', output: 'ok' },
+    ]
+    const { turns } = readRequest({ input }, { seal, losses })
+    expect(turns.flatMap(({ parts }) => parts.map(({ kind }) => kind))).toEqual(['text', 'tool-call', 'tool-result'])
+    expect(losses.fields).toEqual(['input[].reasoning'])
+  })
 })
 
 describe('tools', () => {
