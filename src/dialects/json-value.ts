@@ -34,6 +34,21 @@ export function asCount(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }
 
+/** The value if it is a number. */
+export function asNumber(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}
+
+/** The value if it is true or false. */
+export function asBoolean(value: unknown): boolean | undefined {
+  return typeof value === 'boolean' ? value : undefined
+}
+
+/** The object without members that are undefined: as JSON writes it, for those who look at it before. */
+export function withoutUndefined(value: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined))
+}
+
 /** The text read as one JSON object, or undefined if it is not one. */
 export function parseObject(text: string): JsonObject | undefined {
   try {

@@ -3,8 +3,9 @@
  */
 import type { OpaqueState, Part, ReasoningPart, Source, ToolResultPart } from '../conversation/conversation.ts'
 import { isSealed, openState, type OpaqueSeal } from '../conversation/opaque-state.ts'
+import { malformed } from '../conversation/malformed.ts'
 import { asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
-import { malformed, textMember } from './members.ts'
+import { textMember } from './members.ts'
 import { readCacheMark } from './read-tools.ts'
 
 const DIALECT = 'anthropic-messages'

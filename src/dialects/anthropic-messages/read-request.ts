@@ -15,8 +15,9 @@ import type {
 } from '../conversation/conversation.ts'
 import { EFFORTS } from '../conversation/conversation.ts'
 import type { Losses } from '../conversation/losses.ts'
-import { asCount, asList, asObject, asText, isObject, parseObject, type JsonObject } from '../json-value.ts'
-import { malformed, textMember } from './members.ts'
+import { malformed } from '../conversation/malformed.ts'
+import { asCount, asList, asNumber, asObject, asText, isObject, parseObject, type JsonObject } from '../json-value.ts'
+import { textMember } from './members.ts'
 import { isBillingNote, readParts } from './read-parts.ts'
 import { readCacheMark, readTools } from './read-tools.ts'
 
@@ -221,8 +222,4 @@ function flagMember(body: JsonObject, name: string): boolean {
   const flag = body[name] ?? false
   if (typeof flag !== 'boolean') throw malformed(name, 'is neither true nor false')
   return flag
-}
-
-function asNumber(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
 }

@@ -2,9 +2,10 @@
  * Reads the tools of a Messages request, as they stand after every change made in the middle of the conversation.
  */
 import type { CacheMark, CallableTool, HostedTool, McpSettings, Tool } from '../conversation/conversation.ts'
+import { malformed } from '../conversation/malformed.ts'
 import { asCount, asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
 import { clientToolOf } from './client-tools.ts'
-import { malformed, textMember } from './members.ts'
+import { textMember } from './members.ts'
 
 const DIALECT = 'anthropic-messages'
 

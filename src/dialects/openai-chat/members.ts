@@ -2,7 +2,6 @@
  * Reading the members of an object that a client wrote: those that are understood are taken, the others are left over. So a
  * member that is unknown, and one that is not of the kind it should be, end up in the same place: they are reported.
  */
-import { TokError } from '../../base/errors.ts'
 import { isObject, type JsonObject } from '../json-value.ts'
 
 /** The members of one object. */
@@ -34,24 +33,9 @@ export function membersOf(value: JsonObject): Members {
   }
 }
 
-/** The value if it is a number. */
-export function asNumber(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
-}
-
-/** The value if it is true or false. */
-export function asBoolean(value: unknown): boolean | undefined {
-  return typeof value === 'boolean' ? value : undefined
-}
-
 /** The value if it is an object. */
 export function asGivenObject(value: unknown): JsonObject | undefined {
   return isObject(value) ? value : undefined
-}
-
-/** A body that cannot be understood. `path` is the member that decides it, as "messages[3].content". */
-export function malformed(path: string, what: string): TokError {
-  return new TokError('body_malformed', { reason: `${path} ${what}` })
 }
 
 /** True for what says nothing: null, an empty list. */

@@ -3,8 +3,9 @@
  * on parts as OpenRouter and LiteLLM take it, `thinking` parts as Mistral sends them.
  */
 import type { CacheMark, Part, Source } from '../conversation/conversation.ts'
+import { malformed } from '../conversation/malformed.ts'
 import { asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
-import { asGivenObject, malformed, membersOf, type Members } from './members.ts'
+import { asGivenObject, membersOf, type Members } from './members.ts'
 
 /**
  * The parts of a message's content, none if it has no content or says nothing.

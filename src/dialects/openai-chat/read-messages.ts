@@ -3,8 +3,9 @@
  * deprecated there included; reasoning as DeepSeek, vLLM and OpenRouter take it back.
  */
 import type { Extras, Part, ReasoningPart, ToolCallPart, ToolKind, Turn } from '../conversation/conversation.ts'
+import { malformed } from '../conversation/malformed.ts'
 import { asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
-import { asGivenObject, malformed, membersOf, type Members } from './members.ts'
+import { asGivenObject, membersOf, type Members } from './members.ts'
 import { readContent } from './read-content.ts'
 
 /** Calls of the history, so that a result is known as one of its kind. */

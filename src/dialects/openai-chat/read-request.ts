@@ -13,8 +13,9 @@ import {
   type Tool,
   type ToolChoice,
 } from '../conversation/conversation.ts'
-import { asCount, asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
-import { asBoolean, asGivenObject, asNumber, malformed, membersOf, type Members } from './members.ts'
+import { malformed } from '../conversation/malformed.ts'
+import { asBoolean, asCount, asList, asNumber, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
+import { asGivenObject, membersOf, type Members } from './members.ts'
 import { takeCacheMark } from './read-content.ts'
 import { readMessages } from './read-messages.ts'
 

@@ -6,11 +6,12 @@ import { createHash } from 'node:crypto'
 import type { RequestWriting } from '../conversation/contract.ts'
 import type { Conversation, OutputFormat } from '../conversation/conversation.ts'
 import { effortOf } from '../conversation/reasoning-wish.ts'
-import type { JsonObject } from '../json-value.ts'
+import { isClosed, portableSchema } from '../conversation/json-schema.ts'
+import { withoutUndefined, type JsonObject } from '../json-value.ts'
 import { nearestEffort } from '../profiles.ts'
 import { refusal } from './refuse.ts'
 import { writeMessages } from './write-messages.ts'
-import { isClosed, portableSchema, writeTools } from './write-tools.ts'
+import { writeTools } from './write-tools.ts'
 
 const STOPS_MAX = 4
 const USER_CHARACTERS_MAX = 64
@@ -158,8 +159,4 @@ function writeRest(conversation: Conversation, { profile, losses }: RequestWriti
 /** Claude Code names its user by a JSON text; OpenAI takes 64 characters. */
 function fitUser(user: string): string {
   return user.length <= USER_CHARACTERS_MAX ? user : createHash('sha256').update(user).digest('hex')
-}
-
-function withoutUndefined(value: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined))
 }

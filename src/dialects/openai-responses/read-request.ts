@@ -19,7 +19,8 @@ import {
   type Turn,
 } from '../conversation/conversation.ts'
 import { isSealed, openState } from '../conversation/opaque-state.ts'
-import { asCount, asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
+import { malformed } from '../conversation/malformed.ts'
+import { asCount, asList, asNumber, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
 import { callIdOf, extrasOf, readCall, readPart, readReasoningText, textOf } from './read-items.ts'
 import { readToolChoice, readTools, withoutIdleDeferral } from './read-tools.ts'
 
@@ -385,12 +386,4 @@ function readSwitch(body: JsonObject, name: string): boolean | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value !== 'boolean') throw malformed(name, 'is neither true nor false')
   return value
-}
-
-function asNumber(value: unknown): number | undefined {
-  return typeof value === 'number' ? value : undefined
-}
-
-function malformed(path: string, what: string): TokError {
-  return new TokError('body_malformed', { reason: `${path} ${what}` })
 }

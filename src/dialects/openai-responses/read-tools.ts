@@ -2,7 +2,6 @@
  * The tools of a request: those the client runs, of whatever kind, and those of the provider.
  * Source: the types of the `openai` SDK (`Tool`).
  */
-import { TokError } from '../../base/errors.ts'
 import type {
   CallableTool,
   HostedTool,
@@ -11,6 +10,7 @@ import type {
   ToolChoice,
   WebSearchSettings,
 } from '../conversation/conversation.ts'
+import { malformed } from '../conversation/malformed.ts'
 import { asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
 import { extrasOf, isContainer, NAME_OF_KIND } from './read-items.ts'
 
@@ -242,8 +242,4 @@ function readToolName(entry: JsonObject): { name: string; namespace?: string | u
     return name === undefined ? undefined : { name, namespace: asText(entry['namespace']) }
   }
   return { name: asText(entry['server_label']) ?? type }
-}
-
-function malformed(path: string, what: string): TokError {
-  return new TokError('body_malformed', { reason: `${path} ${what}` })
 }

@@ -9,10 +9,11 @@ import type { RequestWriting } from '../conversation/contract.ts'
 import type { Conversation, OutputFormat, ReasoningWish, Sampling } from '../conversation/conversation.ts'
 import type { FieldName } from '../conversation/losses.ts'
 import { effortOf } from '../conversation/reasoning-wish.ts'
-import type { JsonObject } from '../json-value.ts'
+import { isClosed } from '../conversation/json-schema.ts'
+import { withoutUndefined, type JsonObject } from '../json-value.ts'
 import { nearestEffort } from '../profiles.ts'
 import { writeInput } from './write-input.ts'
-import { isClosed, writeToolChoice, writeTools } from './write-tools.ts'
+import { writeToolChoice, writeTools } from './write-tools.ts'
 
 const USER_CHARACTERS_MAX = 64
 
@@ -183,8 +184,4 @@ function userOf({ user }: Conversation): string | undefined {
 /** Anthropic's "standard_only" is OpenAI's "default". */
 function serviceTierOf({ serviceTier }: Conversation): string | undefined {
   return serviceTier === 'standard_only' ? 'default' : serviceTier
-}
-
-function withoutUndefined(value: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined))
 }

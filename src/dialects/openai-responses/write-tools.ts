@@ -6,7 +6,8 @@ import type { RequestWriting } from '../conversation/contract.ts'
 import type { CallableTool, Conversation, HostedTool, Native, ToolChoice } from '../conversation/conversation.ts'
 import { effortOf } from '../conversation/reasoning-wish.ts'
 import type { BridgedTool, ToolName } from '../conversation/tool-bridge.ts'
-import { asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
+import { isClosed, portableSchema } from '../conversation/json-schema.ts'
+import { asText, type JsonObject } from '../json-value.ts'
 
 const NO_PARAMETERS: JsonObject = { type: 'object', properties: {} }
 
@@ -85,23 +86,11 @@ function writeTool(
 
 /** Left out, `strict` would mean true; and it may be true of closed schemas only. */
 function writeSchema({ strict }: CallableTool, schema: JsonObject, { profile, losses }: RequestWriting): JsonObject {
-  const { $schema: _, ...parameters } = schema
+  const parameters = portableSchema(schema)
   const isStrict = strict === true && profile.takesStrict && isClosed(parameters)
   if (strict === true && !isStrict)
     losses.drop({ 'openai-chat': 'tools[].function.strict', 'anthropic-messages': 'tools[].strict' })
   return { parameters, strict: isStrict }
-}
-
-/** True if every object in a schema names all its members as required and takes no others, as strict ones must. */
-export function isClosed(schema: unknown): boolean {
-  if (!isObject(schema)) return true
-  const { properties, required, items, anyOf, $defs, definitions } = schema
-  if (schema['type'] === 'object' || properties !== undefined) {
-    const names = Object.keys(asObject(properties))
-    if (schema['additionalProperties'] !== false || names.some((name) => !asList(required).includes(name))) return false
-  }
-  const inner = [properties, $defs, definitions].flatMap((named) => Object.values(asObject(named)))
-  return [...inner, ...asList(anyOf), items].every(isClosed)
 }
 
 function writeHosted(tool: HostedTool, { profile, losses }: RequestWriting): readonly JsonObject[] {
