@@ -49,6 +49,13 @@ export interface Profile {
   readonly takesParallelSwitch: boolean
 }
 
+/** What a model can do, as far as its server says: undefined is not said. */
+export interface ModelCapabilities {
+  readonly thinking?: boolean | undefined
+  readonly vision?: boolean | undefined
+  readonly tools?: boolean | undefined
+}
+
 /** A server, as far as its profile depends on it. */
 export interface ProfileQuestion {
   readonly dialect: Dialect
@@ -57,6 +64,7 @@ export interface ProfileQuestion {
   /** The vendor itself, at its own API. */
   readonly isVendor: boolean
   readonly model: string
+  readonly capabilities?: ModelCapabilities | undefined
 }
 
 interface Row {
@@ -83,7 +91,7 @@ const GENERIC: Readonly<Record<Dialect, Profile>> = {
     hosted: NOTHING_HOSTED,
     toolNameCharactersMax: 64,
     callIdCharactersMax: 64,
-    reasoning: 'effort',
+    reasoning: 'none',
     efforts: ['none', 'low', 'medium', 'high'],
     takesReasoningContent: true,
     takesForcedToolWhileReasoning: true,
@@ -112,7 +120,7 @@ const GENERIC: Readonly<Record<Dialect, Profile>> = {
     hosted: NOTHING_HOSTED,
     toolNameCharactersMax: 64,
     callIdCharactersMax: 64,
-    reasoning: 'effort',
+    reasoning: 'none',
     efforts: ['none', 'minimal', 'low', 'medium', 'high'],
     takesReasoningContent: false,
     takesForcedToolWhileReasoning: true,
@@ -161,8 +169,37 @@ const GENERIC: Readonly<Record<Dialect, Profile>> = {
   },
 }
 
+/**
+ * Models that take an effort at every common engine. For any other Ollama answers 400, so nothing is said to a server of which
+ * nothing is known. Not here is what always thinks and is refused a word about it somewhere: Magistral, QwQ, Grok 4.
+ */
+const REASONING_FAMILY = new RegExp(
+  [
+    'gpt-?oss',
+    '(?:^|/)(?:gpt-[5-9](?!.*chat)|o\\d)',
+    'deepseek-(?:r1|reasoner|v3\\.[1-9]|v[4-9])',
+    'qwen-?3(?!.*(?:coder|instruct|embed|rerank|guard))',
+    'glm-(?:4\\.[5-9]|[5-9])',
+    'kimi-k2(?:\\.[5-9]|.*thinking)',
+    'minimax-m\\d',
+    'nemotron-3',
+    'gemma-?4',
+    'gemini-(?:2\\.5|[3-9])',
+    'grok-4\\.[3-9]',
+  ].join('|'),
+  'i',
+)
+
+/** Of these, those that cannot stop thinking and are refused "none". */
+const ALWAYS_REASONING = /gpt-?oss|(?:^|\/)(?:gpt-5(?!\.)|o\d)|gemini-(?:2\.5-pro|[3-9])/i
+
 /** Later rows win. */
 const ROWS: readonly Row[] = [
+  ...(['openai-chat', 'openai-responses'] as const).flatMap((dialect): readonly Row[] => [
+    { dialect, isVendor: true, set: { reasoning: 'effort' } },
+    { dialect, isVendor: false, model: REASONING_FAMILY, set: { reasoning: 'effort' } },
+    { dialect, isVendor: false, model: ALWAYS_REASONING, set: { efforts: ['low', 'medium', 'high'] } },
+  ]),
   {
     dialect: 'openai-chat',
     isVendor: true,
@@ -227,15 +264,24 @@ const ROWS: readonly Row[] = [
   { dialect: 'anthropic-messages', model: /^claude-(?:3|haiku-3)/i, set: { reasoning: 'none', format: 'none' } },
 ]
 
-/** The profile of a server for a model. */
-export function profileOf({ dialect, isVendor, model }: ProfileQuestion): Profile {
+/** The profile of a server for a model. What the server itself says of the model counts for more than the model's name. */
+export function profileOf({ dialect, isVendor, model, capabilities }: ProfileQuestion): Profile {
   const rows = ROWS.filter(
     (row) =>
       row.dialect === dialect &&
       (row.isVendor === undefined || row.isVendor === isVendor) &&
       (row.model === undefined || row.model.test(model)),
   )
-  return Object.assign({}, GENERIC[dialect], ...rows.map(({ set }) => set)) as Profile
+  return Object.assign({}, GENERIC[dialect], ...rows.map(({ set }) => set), saidBy(dialect, capabilities)) as Profile
+}
+
+function saidBy(dialect: Dialect, { thinking, vision }: ModelCapabilities = {}): Partial<Profile> {
+  return {
+    ...(thinking === false ? { reasoning: 'none' } : {}),
+    // Which of Anthropic's ways to ask for thinking is meant, its rows know.
+    ...(thinking === true && dialect !== 'anthropic-messages' ? { reasoning: 'effort' } : {}),
+    ...(vision === undefined ? {} : { takesImages: vision }),
+  }
 }
 
 /** The effort nearest to a wish that the profile takes; of two equally near the lower. */

@@ -23,7 +23,7 @@ import { answerHeadersForTranslation, requestHeadersForTranslation } from './hea
 import { isObject, parseObject, type JsonObject } from './json-value.ts'
 import { openaiChat } from './openai-chat/translation.ts'
 import { openaiResponses } from './openai-responses/translation.ts'
-import { profileOf } from './profiles.ts'
+import { profileOf, type ModelCapabilities } from './profiles.ts'
 import { readProviderError } from './provider-error.ts'
 import { createSseReader, type SseReader } from './sse.ts'
 import { tidyRequest } from './tidy-request.ts'
@@ -52,6 +52,8 @@ export interface TranslationTarget {
   readonly isVendor: boolean
   /** The model to ask for there. */
   readonly model: string
+  /** What the target says the model can do; nothing where it is not known. */
+  readonly capabilities?: ModelCapabilities | undefined
 }
 
 /** What translating needs from outside. */

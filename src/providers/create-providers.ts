@@ -181,6 +181,8 @@ function createEngines(
         },
       )
       known.set(port, { provider, dialects: engine.dialects, silentProbes: 0 })
+      // It can be asked from here on; what it says of each model follows.
+      await provider.refresh(signal)
     } else if (result.state === 'found' && entry !== undefined) {
       entry.silentProbes = 0
       await entry.provider.refresh(signal)

@@ -11,6 +11,8 @@ import { reasonOf, TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS, type Dialect } from '../dialects/dialect.ts'
 import type { AnswerSink, Exchange, ModelRequest } from '../dialects/exchange.ts'
 import { answerHeadersForClient, type IncomingHeaders } from '../dialects/headers.ts'
+import type { JsonObject } from '../dialects/json-value.ts'
+import { createModelDetails, type AskDetails } from './model-details.ts'
 import { indexModels, type Provider, type ProviderHealth, type ProviderKind, type ProviderModel } from './provider.ts'
 import { readProviderUrl, type ProviderUrl } from './provider-url.ts'
 import { readModels } from './read-models.ts'
@@ -63,6 +65,8 @@ const KEEP_ALIVE_MS = 4_000
 const LIST_TIMEOUT_MS = 5_000
 const LIST_BYTES_MAX = 8_388_608
 const LIST_LIFETIME_MS = 60_000
+/** For all questions about single models; those left are asked with the next list. */
+const DETAILS_TIMEOUT_MS = 10_000
 const NO_LIST_STATUSES: ReadonlySet<unknown> = new Set([404, 405, 501])
 const CLOSE_GRACE_MS = 5_000
 const DEFAULT_ANTHROPIC_VERSION = '2023-06-01'
@@ -153,21 +157,44 @@ const UP: ProviderHealth = { state: 'up', reason: undefined }
 
 function createModelList(clock: Clock, options: HttpProviderOptions, url: ProviderUrl, pool: Pool): ModelList {
   const stopping = new AbortController()
+  const details = createModelDetails()
   let models = options.models
   let find = indexModels(models ?? [])
   let health: ProviderHealth = models === undefined ? { state: 'unknown', reason: 'not asked yet' } : UP
   let readAtMs = models === undefined ? Number.NEGATIVE_INFINITY : clock.monotonicMs()
   let reading: Promise<void> | undefined
 
+  const publish = (listed: readonly ProviderModel[]): void => {
+    models = details.complete(listed)
+    find = indexModels(models)
+  }
+
   const read = async (signal: AbortSignal): Promise<void> => {
     readAtMs = clock.monotonicMs()
     try {
-      models = await requestModels(options, url, pool, signal)
-      find = indexModels(models)
+      const listed = await requestModels(
+        options,
+        url,
+        pool,
+        AbortSignal.any([signal, AbortSignal.timeout(LIST_TIMEOUT_MS)]),
+      )
+      publish(listed)
       health = UP
+      if (options.kind !== 'hosted') await learnDetails(listed, signal)
     } catch (error) {
       if (!stopping.signal.aborted) health = healthAfter(toTokError(error))
     }
+  }
+
+  const learnDetails = async (listed: readonly ProviderModel[], signal: AbortSignal): Promise<void> => {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(DETAILS_TIMEOUT_MS)])
+    const ask: AskDetails = async (path, question) => {
+      const { status, body } = await askServer(options, url, pool, path, limit, question)
+      return status === 200 ? body : undefined
+    }
+    // The list stands without them: what is not known now is asked with the next list.
+    await details.learn(listed, ask).catch(() => undefined)
+    publish(listed)
   }
 
   const refresh = (signal: AbortSignal): Promise<void> => {
@@ -176,7 +203,7 @@ function createModelList(clock: Clock, options: HttpProviderOptions, url: Provid
       health = { state: 'unknown', reason: `no API key; set ${variable}` }
       return Promise.resolve()
     }
-    reading ??= read(AbortSignal.any([signal, stopping.signal, AbortSignal.timeout(LIST_TIMEOUT_MS)])).finally(() => {
+    reading ??= read(AbortSignal.any([signal, stopping.signal])).finally(() => {
       reading = undefined
     })
     return reading
@@ -218,23 +245,12 @@ async function requestModels(
   pool: Pool,
   signal: AbortSignal,
 ): Promise<readonly ProviderModel[]> {
-  const isAnthropic = options.dialects.every((dialect) => dialect === 'anthropic-messages')
   const { name } = options
   try {
-    const reply = await pool.request({
-      method: 'GET',
-      // Anthropic gives 20 a page unless asked for more; OpenAI gives all and knows no limit.
-      path: url.pathOf('/v1/models') + (isAnthropic ? '?limit=1000' : ''),
-      headers: {
-        accept: 'application/json',
-        'accept-encoding': 'identity',
-        ...(isAnthropic ? { 'anthropic-version': options.anthropicVersion ?? DEFAULT_ANTHROPIC_VERSION } : {}),
-        ...credentials(options, isAnthropic ? 'anthropic-messages' : 'openai-chat'),
-      },
-      signal,
-    })
-    const body = await readBounded(reply.body, LIST_BYTES_MAX)
-    if (reply.statusCode !== 200) throw new TokError('provider_failed', { provider: name, status: reply.statusCode })
+    // Anthropic gives 20 a page unless asked for more; OpenAI gives all and knows no limit.
+    const path = isAnthropicOnly(options) ? '/v1/models?limit=1000' : '/v1/models'
+    const { status, body } = await askServer(options, url, pool, path, signal)
+    if (status !== 200) throw new TokError('provider_failed', { provider: name, status })
     const models = readModels(body)
     if (models === undefined) throw new TokError('provider_broken', { provider: name, reason: 'it lists no models' })
     return models
@@ -246,6 +262,36 @@ async function requestModels(
       { cause: error },
     )
   }
+}
+
+function isAnthropicOnly({ dialects }: HttpProviderOptions): boolean {
+  return dialects.every((dialect) => dialect === 'anthropic-messages')
+}
+
+/** A small question about the server itself, by POST if it has a body. */
+async function askServer(
+  options: HttpProviderOptions,
+  url: ProviderUrl,
+  pool: Pool,
+  path: string,
+  signal: AbortSignal,
+  question?: JsonObject,
+): Promise<{ readonly status: number; readonly body: string }> {
+  const isAnthropic = isAnthropicOnly(options)
+  const reply = await pool.request({
+    method: question === undefined ? 'GET' : 'POST',
+    path: url.pathOf(path),
+    headers: {
+      accept: 'application/json',
+      'accept-encoding': 'identity',
+      ...(question === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(isAnthropic ? { 'anthropic-version': options.anthropicVersion ?? DEFAULT_ANTHROPIC_VERSION } : {}),
+      ...credentials(options, isAnthropic ? 'anthropic-messages' : 'openai-chat'),
+    },
+    body: question === undefined ? null : JSON.stringify(question),
+    signal,
+  })
+  return { status: reply.statusCode, body: await readBounded(reply.body, LIST_BYTES_MAX) }
 }
 
 async function readBounded(body: AsyncIterable<Uint8Array>, bytesMax: number): Promise<string> {

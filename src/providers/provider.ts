@@ -3,6 +3,7 @@
  */
 import type { Dialect } from '../dialects/dialect.ts'
 import type { AnswerSource } from '../dialects/exchange.ts'
+import type { ModelCapabilities } from '../dialects/profiles.ts'
 
 /** The built-in model, an engine found on this machine, a server named in the configuration, a vendor's API. */
 export type ProviderKind = 'loopback' | 'engine' | 'server' | 'hosted'
@@ -11,9 +12,11 @@ export type ProviderKind = 'loopback' | 'engine' | 'server' | 'hosted'
 export interface ProviderModel {
   /** As the provider writes it. */
   readonly id: string
+  /** What it runs with where the provider says so, otherwise the most the model takes. */
   readonly contextTokens: number | undefined
   readonly ownedBy: string | undefined
   readonly embeddings: boolean | undefined
+  readonly capabilities?: ModelCapabilities | undefined
 }
 
 /** What the last exchange with a provider showed. */

@@ -5,6 +5,7 @@
 import { TokError } from '../base/errors.ts'
 import { ENDPOINTS, type Dialect, type Endpoint } from '../dialects/dialect.ts'
 import type { AnswerSource } from '../dialects/exchange.ts'
+import type { ModelCapabilities } from '../dialects/profiles.ts'
 import { chooseDialect, type WorkMode } from '../dialects/work-mode.ts'
 import type { Provider } from '../providers/provider.ts'
 import { findRule, LOCAL, NETWORK, type Alias, type Route } from './routes.ts'
@@ -54,6 +55,8 @@ export interface RouteTarget {
   readonly dialect: Dialect
   /** True for a vendor at its own API. */
   readonly isVendor: boolean
+  /** What the provider says the model can do; sellers say nothing. */
+  readonly capabilities?: ModelCapabilities | undefined
   readonly reason: string
 }
 
@@ -195,6 +198,7 @@ function offer({ question, model, workMode }: Search, provider: Provider, reason
   // The built-in model speaks every dialect, and stands in for any provider.
   const dialect = chooseDialect(way, kind === 'loopback' ? 'auto' : workMode)
   if (dialect instanceof TokError) return { name, reason: dialect.message, error: dialect }
+  const listed = provider.lists(model)
   const health = provider.health()
   const words = [reason]
   if (dialect !== ENDPOINTS[endpoint].dialect) words.push(`translated, it speaks ${dialects.join(' and ')}`)
@@ -203,9 +207,10 @@ function offer({ question, model, workMode }: Search, provider: Provider, reason
     source: provider,
     name,
     kind: 'local',
-    model: provider.lists(model)?.id ?? model,
+    model: listed?.id ?? model,
     dialect,
     isVendor,
+    capabilities: listed?.capabilities,
     reason: words.join('; '),
   }
 }

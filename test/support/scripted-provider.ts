@@ -53,6 +53,8 @@ export interface RecordedRequest {
 export interface ScriptedProviderOptions extends DefaultAnswer {
   /** Names in `GET /v1/models`, or its whole members; "test-model" unless given. */
   readonly models?: readonly (string | { readonly id: string })[]
+  /** What it says of its models at paths of its own, such as "/api/tags"; 404 where nothing is given. */
+  readonly details?: (path: string, question: unknown) => unknown
   /** A fixed port; a free one unless given. */
   readonly port?: number
 }
@@ -62,7 +64,7 @@ export interface ScriptedProvider {
   /** "http://127.0.0.1:PORT", without a path. */
   readonly url: string
   readonly port: number
-  /** Every request but `GET /v1/models`, in order of arrival. */
+  /** Every request but `GET /v1/models` and those for details, in order of arrival. */
   readonly requests: readonly RecordedRequest[]
   /** What the next request, or the `times` next ones, get. Scripts are used up in order. */
   script(reply: ScriptedReply | ((request: RecordedRequest) => ScriptedReply), times?: number): void
@@ -83,6 +85,12 @@ export async function startScriptedProvider(options: ScriptedProviderOptions = {
     const recording = await record(incoming)
     if (recording.method === 'GET' && recording.path.startsWith('/v1/models')) {
       outgoing.writeHead(200, { 'content-type': 'application/json' }).end(modelList(options.models ?? ['test-model']))
+      return
+    }
+    if (recording.path.startsWith('/api/')) {
+      const told = await options.details?.(recording.path, recording.json)
+      outgoing.writeHead(told === undefined ? 404 : 200, { 'content-type': 'application/json' })
+      outgoing.end(JSON.stringify(told ?? { error: 'not found' }))
       return
     }
     requests.push(recording)

@@ -11,12 +11,33 @@ describe('a list of models', () => {
     ['vLLM and SGLang', { id: 'm', max_model_len: 32_768 }, 32_768],
     ['Anthropic', { id: 'm', max_input_tokens: 200_000 }, 200_000],
     ['LM Studio', { id: 'm', max_context_length: 8_192 }, 8_192],
+    ['LM Studio with the model loaded', { id: 'm', max_context_length: 8_192, loaded_context_length: 4_096 }, 4_096],
     ['OpenRouter', { id: 'm', context_length: 4_096 }, 4_096],
     ['Groq', { id: 'm', context_window: 131_072 }, 131_072],
     ['llama.cpp', { id: 'm', meta: { n_ctx_train: 40_960 } }, 40_960],
     ['OpenAI', { id: 'm', owned_by: 'system' }, undefined],
   ])('of %s tells the context length if the server does', (_, entry, contextTokens) => {
     expect(read({ object: 'list', data: [entry] })).toMatchObject([{ id: 'm', contextTokens }])
+  })
+
+  // server | its entry | capabilities
+  it.each([
+    [
+      'OpenRouter',
+      { supported_parameters: ['tools', 'reasoning'], architecture: { input_modalities: ['text', 'image'] } },
+      { thinking: true, tools: true, vision: true },
+    ],
+    ['OpenRouter', { supported_parameters: ['seed'] }, { thinking: false, tools: false }],
+    ['llama.cpp', { owned_by: 'llamacpp', architecture: { input_modalities: ['text'] } }, { vision: false }],
+    [
+      'LM Studio',
+      { type: 'vlm', compatibility_type: 'mlx', capabilities: ['tool_use'] },
+      { vision: true, tools: true },
+    ],
+    ['LM Studio', { type: 'llm', compatibility_type: 'gguf' }, { vision: false }],
+    ['another', { type: 'llm', capabilities: { vision: true } }, undefined],
+  ])('of %s tells what a model can do if the server does', (_, entry, capabilities) => {
+    expect(read({ data: [{ id: 'm', ...entry }] })?.[0]?.capabilities).toEqual(capabilities)
   })
 
   it("may be Ollama's own", () => {

@@ -11,6 +11,7 @@ import { ask, assistant, call, result, system, TARGET, tool, user, type Ask } fr
 
 const VENDOR: Ask = { isVendor: true, model: 'gpt-5.6' }
 const OLD_VENDOR: Ask = { isVendor: true, model: 'gpt-4.1' }
+const REASONER: Ask = { model: 'qwen3:8b' }
 const PIXEL: Part = { kind: 'image', source: { kind: 'base64', mediaType: 'image/png', data: 'iVBORw0KGgo=' } }
 const PIXEL_PART = { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0KGgo=' } }
 const PDF: Part = {
@@ -532,15 +533,17 @@ describe('the other members of a request', () => {
 
   it.each<readonly [Conversation['reasoning'], Ask, string | undefined]>([
     [{}, {}, undefined],
-    [{ mode: 'off' }, {}, 'none'],
-    [{ mode: 'adaptive' }, {}, 'high'],
-    [{ mode: 'adaptive', effort: 'low' }, {}, 'low'],
-    [{ mode: 'on', budgetTokens: 4_096 }, {}, 'medium'],
+    [{ mode: 'off' }, REASONER, 'none'],
+    [{ mode: 'adaptive' }, REASONER, 'high'],
+    [{ mode: 'adaptive', effort: 'low' }, REASONER, 'low'],
+    [{ mode: 'on', budgetTokens: 4_096 }, REASONER, 'medium'],
     [{ mode: 'on', budgetTokens: 31_999 }, VENDOR, 'xhigh'],
-    [{ mode: 'on', budgetTokens: 31_999, effort: 'low' }, {}, 'low'],
-    [{ effort: 'max' }, {}, 'high'],
-    [{ effort: 'minimal' }, {}, 'low'],
+    [{ mode: 'on', budgetTokens: 31_999, effort: 'low' }, REASONER, 'low'],
+    [{ effort: 'max' }, REASONER, 'high'],
+    [{ effort: 'minimal' }, REASONER, 'low'],
+    [{ mode: 'off' }, { model: 'gpt-oss:20b' }, 'low'],
     [{ mode: 'off' }, OLD_VENDOR, undefined],
+    [{ mode: 'off' }, {}, undefined],
   ])('B19, B20, B21: thinking as in %j is asked for, of %j, as %s', (reasoning, options, effort) => {
     const { body, dropped } = ask({ reasoning }, options)
     expect(body['reasoning_effort']).toBe(effort)
@@ -549,6 +552,7 @@ describe('the other members of a request', () => {
 
   it.each<readonly [Partial<Conversation>, Ask, readonly string[]]>([
     [{ reasoning: { effort: 'high' } }, OLD_VENDOR, ['thinking']],
+    [{ reasoning: { effort: 'high' } }, {}, ['thinking']],
     [{ sampling: { temperature: 0.5, topP: 1, stop: ['a'] } }, VENDOR, ['temperature', 'stop_sequences']],
     [{ sampling: { temperature: 1, presencePenalty: 0 } }, VENDOR, []],
     [{ sampling: { topK: 5 } }, {}, ['top_k']],
