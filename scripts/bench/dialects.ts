@@ -335,7 +335,8 @@ async function benchMemory(bench: Workbench, load: Load, providerUrl: string): P
     TOK_BENCH_MEMORY: file,
   })
   const { facade } = await readyLine(child)
-  const pid = child.pid ?? 0
+  const { pid } = child
+  if (pid === undefined) throw new Error('the node did not start')
   const pairs = nodeWays(pid, String(facade)).filter(({ baseline }) => baseline !== 'floor')
   const job: DialectLoad = {
     kind: 'streams',
