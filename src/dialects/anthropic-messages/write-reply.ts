@@ -3,6 +3,7 @@
  */
 import { annotationsOf, type Answer, type Block } from '../conversation/answer.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
+import type { ToolCallPart } from '../conversation/conversation.ts'
 import type { JsonObject } from '../json-value.ts'
 import {
   callHead,
@@ -56,7 +57,7 @@ function writeContent(block: Block, index: number, writing: AnswerWriting): read
       return hidden === undefined ? [] : [hidden]
     }
     case 'tool-call':
-      return [{ ...callHead(block, index, writing), input: inputOf(block.input) }]
+      return [{ ...callHead(block, index, writing), input: callInput(block) }]
     case 'native': {
       const { native, text, type } = block
       if (native.dialect === DIALECT) return [native.value]
@@ -67,6 +68,11 @@ function writeContent(block: Block, index: number, writing: AnswerWriting): read
       return []
     }
   }
+}
+
+/** What a call is called with; the text of a freeform one is its one member. */
+function callInput({ toolKind, input }: ToolCallPart): JsonObject {
+  return toolKind === 'custom' ? { input } : inputOf(input)
 }
 
 function sizeOf(block: Block): number {

@@ -103,7 +103,9 @@ class MessageStreamWriter implements StreamWriter {
         return this.#native(block.native, block.type, block.text)
       case 'tool-call':
         this.#held.toolCalls = true
-        return this.#show(callHead(block, this.#count, this.#writing)) + this.#delta(block.input)
+        return (
+          this.#show(callHead(block, this.#count, this.#writing)) + this.#inputStart(block) + this.#delta(block.input)
+        )
       case 'refusal':
         this.#held.refusals = true
         return this.#delta(block.text)
@@ -121,7 +123,16 @@ class MessageStreamWriter implements StreamWriter {
       : this.#show(
           block.kind === 'reasoning' ? { type: 'thinking', thinking: '', signature: '' } : { type: 'text', text: '' },
         )
-    return `${opening}${this.#deltaHead}${JSON.stringify(text)}}}\n\n`
+    return opening + this.#deltaText(isFreeform(block) ? JSON.stringify(text).slice(1, -1) : text)
+  }
+
+  #deltaText(text: string): string {
+    return `${this.#deltaHead}${JSON.stringify(text)}}}\n\n`
+  }
+
+  /** The text of a freeform call is the one member of its input. */
+  #inputStart(block: Block): string {
+    return isFreeform(block) ? this.#deltaText('{"input":"') : ''
   }
 
   #show(block: JsonObject): string {
@@ -163,6 +174,7 @@ class MessageStreamWriter implements StreamWriter {
     this.#block = undefined
     let ending = ''
     if (block.kind === 'reasoning') ending = this.#thinkingEnd(native ?? block.native)
+    if (isFreeform(block)) ending = this.#deltaText('"}')
     if (!this.#isShown) return ''
     return ending + this.#stop()
   }
@@ -190,6 +202,10 @@ class MessageStreamWriter implements StreamWriter {
     }
     return eventText('message_delta', delta) + eventText('message_stop', { type: 'message_stop' })
   }
+}
+
+function isFreeform(block: Block): boolean {
+  return block.kind === 'tool-call' && block.toolKind === 'custom'
 }
 
 function eventText(name: string, value: JsonObject): string {
