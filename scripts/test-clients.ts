@@ -1,6 +1,6 @@
 /**
- * Runs test/clients: the command-line agents themselves, from npm, against a node. `npm run test:clients`, with any
- * words of Vitest's after `--`.
+ * Runs test/clients: the command-line agents and SDKs themselves, from npm, against a node. `npm run test:clients`, with
+ * any words of Vitest's after `--`.
  *
  * They are installed once, into the folder TOK_CLIENTS_CACHE names or the user's cache: a gigabyte that no
  * `npm ci` of a contributor should bring. Without npm's registry and without that folder this fails; it never skips.
@@ -14,12 +14,26 @@ import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 
-/** Each client in the one version its settings and habits are known for, with the name of its executable. */
-const CLIENTS = [
+/** Each agent in the one version its settings and habits are known for, with the name of its executable. */
+const AGENTS = [
   { name: '@openai/codex', version: '0.169.0', executable: 'codex' },
   { name: '@anthropic-ai/claude-code', version: '2.1.330', executable: 'claude' },
   { name: 'opencode-ai', version: '1.18.33', executable: 'opencode' },
 ] as const
+
+/** The SDKs that test/support/sdk-*.ts load from there, and what they need beside them. */
+const SDKS = [
+  { name: 'ai', version: '7.0.173' },
+  { name: '@ai-sdk/openai', version: '4.0.118' },
+  { name: '@ai-sdk/anthropic', version: '4.0.105' },
+  { name: '@ai-sdk/openai-compatible', version: '3.0.92' },
+  { name: '@langchain/core', version: '1.4.0' },
+  { name: '@langchain/openai', version: '1.6.0' },
+  { name: '@langchain/anthropic', version: '1.5.11' },
+  { name: '@openai/agents', version: '0.20.0' },
+  { name: 'zod', version: '4.6.7' },
+] as const
+const PACKAGES = [...AGENTS, ...SDKS]
 
 const INSTALL_TIMEOUT_MS = 240_000
 const VERSION_TIMEOUT_MS = 20_000
@@ -30,7 +44,7 @@ const runFile = promisify(execFile)
 
 /** The folder with the clients in `cache`, installed first unless it is there. */
 async function installedClients(cache: string): Promise<string> {
-  const contents = JSON.stringify([CLIENTS, process.platform, process.arch])
+  const contents = JSON.stringify([PACKAGES, process.platform, process.arch])
   const folder = join(cache, `clients-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}`)
   if (existsSync(folder)) return folder
   await mkdir(cache, { recursive: true })
@@ -59,15 +73,15 @@ async function removeLeftovers(cache: string): Promise<void> {
 }
 
 async function install(folder: string): Promise<void> {
-  const dependencies = Object.fromEntries(CLIENTS.map(({ name, version }) => [name, version]))
+  const dependencies = Object.fromEntries(PACKAGES.map(({ name, version }) => [name, version]))
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }))
-  console.error(`installing ${CLIENTS.map(({ name, version }) => `${name}@${version}`).join(', ')}`)
+  console.error(`installing ${PACKAGES.map(({ name, version }) => `${name}@${version}`).join(', ')}`)
   // Each comes as an optional package for the platform, put in its place by a script.
   const flags = ['--include=optional', '--ignore-scripts=false', '--no-audit', '--no-fund', '--loglevel=error']
   await runFile('npm', ['install', '--prefix', folder, ...flags], { cwd: folder, timeout: INSTALL_TIMEOUT_MS })
   const home = await mkdtemp(join(tmpdir(), 'tok-client-'))
   try {
-    for (const { name, version, executable } of CLIENTS) {
+    for (const { name, version, executable } of AGENTS) {
       const path = join(folder, 'node_modules', '.bin', executable)
       const env = { PATH: process.env['PATH'], HOME: home, TMPDIR: home }
       const { stdout } = await runFile(path, ['--version'], { cwd: home, env, timeout: VERSION_TIMEOUT_MS })
