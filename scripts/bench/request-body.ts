@@ -15,7 +15,9 @@ export function requestBody(model: string, bodyBytes: number, maxTokens: number)
   const write = (): Uint8Array => Buffer.from(JSON.stringify({ model, stream, max_tokens: maxTokens, tools, messages }))
   for (let left = bodyBytes - write().length, turn = 0; left > 200; left = bodyBytes - write().length, turn += 1) {
     const id = `call_${turn}`
-    const content = prose(Math.min(4_000, left - 200), turn)
+    // No two results of an agent that gets on are alike.
+    const length = Math.min(4_000, left - 200)
+    const content = prose(length, turn).replaceAll('the ', `the ${turn}th `).slice(0, length)
     messages.push(
       {
         role: 'assistant',
