@@ -23,12 +23,12 @@ const NAME_CHARACTERS_MAX = 64
 const COMMA = 0x2c
 
 /** Blocks and items that may hold opaque state, and the member that holds it. */
-const SEALED_MEMBERS: Readonly<Record<string, string>> = {
-  thinking: 'signature',
-  redacted_thinking: 'data',
-  reasoning: 'encrypted_content',
-  compaction: 'encrypted_content',
-}
+const SEALED_MEMBERS: ReadonlyMap<string, string> = new Map([
+  ['thinking', 'signature'],
+  ['redacted_thinking', 'data'],
+  ['reasoning', 'encrypted_content'],
+  ['compaction', 'encrypted_content'],
+])
 
 /**
  * Takes out of a body what a target cannot use: Claude Code's billing text, unless the target is Anthropic's own API, and
@@ -100,10 +100,11 @@ function tidyMessages(body: JsonObject, dropped: Set<string>): JsonObject {
 function withoutSealedParts(parts: readonly unknown[], dropped: Set<string>): readonly unknown[] {
   return parts.filter((part) => {
     const { type, ...members } = asObject(part)
-    if (typeof type !== 'string' || !Object.hasOwn(SEALED_MEMBERS, type)) return true
-    const opaque = members[SEALED_MEMBERS[type] ?? '']
+    const sealed = SEALED_MEMBERS.get(String(type))
+    if (sealed === undefined) return true
+    const opaque = members[sealed]
     if (typeof opaque !== 'string' || !isSealed(opaque)) return true
-    dropped.add(type)
+    dropped.add(String(type))
     return false
   })
 }

@@ -173,6 +173,7 @@ function judgeChatCall(call: JsonObject, calls: string[], fault: Fault): string 
     if (typeof id !== 'string' || id === '') fault('a first tool call delta without id')
     if (type !== kind) fault(`a first tool call delta of type ${shown(type)}`)
     if (typeof body['name'] !== 'string' || body['name'] === '') fault('a first tool call delta without name')
+    if (calls.includes(String(id))) fault(`tool call id ${shown(id)} twice`)
     calls.push(String(id))
     return `call ${String(index)} ${String(body['name'])}${text === '' ? '' : ` ${shown(text)}`}`
   }

@@ -54,6 +54,8 @@ export interface ScriptedAnswer {
   readonly status?: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body: string | JsonObject
+  /** In place of the body's own: what is no valid text. */
+  readonly bytes?: Buffer
   /** The connection breaks after the body. */
   readonly failure?: TokError
 }
@@ -136,7 +138,8 @@ export function translate(
   const named = dropped.splice(0).flat()
   if (answer !== undefined) {
     const isStream = typeof answer.body === 'string'
-    const bytes = Buffer.from(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body))
+    const bytes =
+      answer.bytes ?? Buffer.from(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body))
     const type = isStream ? 'text/event-stream' : 'application/json'
     sink.onHead({ status: answer.status ?? 200, headers: { 'content-type': type, ...answer.headers } })
     for (const piece of cut(bytes)) sink.onData(piece)

@@ -34,8 +34,14 @@ export function signatureOf(native: OpaqueState | undefined, { seal }: AnswerWri
 }
 
 /** The opening of a call's block. An id that was forgotten is made of the answer's and the block's place. */
-export function callHead({ callId, name }: ToolCallPart, index: number, { answerId }: AnswerWriting): JsonObject {
-  return { type: 'tool_use', id: callId === '' ? `toolu_${answerId}${index}` : callId, name, input: {} }
+export function callHead(
+  { callId, name }: ToolCallPart,
+  index: number,
+  { answerId }: AnswerWriting,
+  ownCallId: (callId: string) => string,
+): JsonObject {
+  const id = ownCallId(callId === '' ? `toolu_${answerId}${index}` : callId)
+  return { type: 'tool_use', id, name, input: {} }
 }
 
 /** A citation in Anthropic's form: its own, or the address that another vendor cites. */

@@ -6,12 +6,12 @@ import type { AnswerFinish, AnswerReader, AnswerTally } from '../answer-tally.ts
 import { asCount, asList, asObject, asText, isObject, type JsonObject } from '../json-value.ts'
 import { mergeCounts, startCounts, usageOf, type UsageCounts } from './usage.ts'
 
-const FINISHES: Readonly<Record<string, AnswerFinish>> = {
-  max_tokens: 'length',
-  model_context_window_exceeded: 'length',
-  tool_use: 'tool_calls',
-  refusal: 'refusal',
-}
+const FINISHES: ReadonlyMap<string, AnswerFinish> = new Map([
+  ['max_tokens', 'length'],
+  ['model_context_window_exceeded', 'length'],
+  ['tool_use', 'tool_calls'],
+  ['refusal', 'refusal'],
+])
 
 /** Reads answers of `/v1/messages`. A stream has ended with message_stop. */
 export function meterMessagesAnswer(tally: AnswerTally): AnswerReader {
@@ -24,7 +24,7 @@ export function meterMessagesAnswer(tally: AnswerTally): AnswerReader {
   }
 
   const finish = (): void => {
-    tally.finish = FINISHES[stopReason ?? ''] ?? 'complete'
+    tally.finish = FINISHES.get(stopReason ?? '') ?? 'complete'
   }
 
   return {

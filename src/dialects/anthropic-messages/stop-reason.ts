@@ -4,16 +4,16 @@
 import type { Stop } from '../conversation/answer.ts'
 import { asObject, asText, type JsonObject } from '../json-value.ts'
 
-const REASONS: Readonly<Record<string, Stop['reason']>> = {
-  end_turn: 'end',
-  stop_sequence: 'stop-sequence',
-  tool_use: 'tool-calls',
-  max_tokens: 'length',
-  model_context_window_exceeded: 'context-full',
-  refusal: 'refusal',
-  pause_turn: 'pause',
-  compaction: 'compaction',
-}
+const REASONS: ReadonlyMap<string, Stop['reason']> = new Map([
+  ['end_turn', 'end'],
+  ['stop_sequence', 'stop-sequence'],
+  ['tool_use', 'tool-calls'],
+  ['max_tokens', 'length'],
+  ['model_context_window_exceeded', 'context-full'],
+  ['refusal', 'refusal'],
+  ['pause_turn', 'pause'],
+  ['compaction', 'compaction'],
+])
 
 const WORDS: Readonly<Record<Stop['reason'], string>> = {
   end: 'end_turn',
@@ -29,7 +29,7 @@ const WORDS: Readonly<Record<Stop['reason'], string>> = {
 /** Reads the members of a whole message, or of a message_delta's `delta`. An unknown reason is a plain end. */
 export function readStop(value: JsonObject): Stop {
   return {
-    reason: REASONS[asText(value['stop_reason']) ?? ''] ?? 'end',
+    reason: REASONS.get(asText(value['stop_reason']) ?? '') ?? 'end',
     sequence: asText(value['stop_sequence']),
     explanation: asText(asObject(value['stop_details'])['explanation']),
   }

@@ -2,6 +2,7 @@
  * Writes a whole Messages answer.
  */
 import { annotationsOf, type Answer, type Block } from '../conversation/answer.ts'
+import { createCallIds } from '../conversation/call-ids.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
 import type { ToolCallPart } from '../conversation/conversation.ts'
 import type { JsonObject } from '../json-value.ts'
@@ -23,10 +24,11 @@ const DIALECT = 'anthropic-messages'
 /** Writes a whole answer. */
 export function writeReply({ blocks, usage, stop }: Answer, writing: AnswerWriting): JsonObject {
   const content: JsonObject[] = []
+  const ownCallId = createCallIds()
   let characters = 0
   for (const block of blocks) {
     characters += sizeOf(block)
-    content.push(...writeContent(block, content.length, writing))
+    content.push(...writeContent(block, content.length, writing, ownCallId))
   }
   const held = {
     toolCalls: content.some(({ type }) => type === 'tool_use'),
@@ -40,7 +42,12 @@ export function writeReply({ blocks, usage, stop }: Answer, writing: AnswerWriti
   }
 }
 
-function writeContent(block: Block, index: number, writing: AnswerWriting): readonly JsonObject[] {
+function writeContent(
+  block: Block,
+  index: number,
+  writing: AnswerWriting,
+  ownCallId: (callId: string) => string,
+): readonly JsonObject[] {
   switch (block.kind) {
     case 'text':
     case 'refusal': {
@@ -57,7 +64,7 @@ function writeContent(block: Block, index: number, writing: AnswerWriting): read
       return hidden === undefined ? [] : [hidden]
     }
     case 'tool-call':
-      return [{ ...callHead(block, index, writing), input: callInput(block) }]
+      return [{ ...callHead(block, index, writing, ownCallId), input: callInput(block) }]
     case 'native': {
       const { native, text, type } = block
       if (native.dialect === DIALECT) return [native.value]

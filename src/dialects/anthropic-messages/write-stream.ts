@@ -5,6 +5,7 @@
  */
 import type { TokenUsage } from '../answer-tally.ts'
 import type { AnswerEvent, Block, Stop } from '../conversation/answer.ts'
+import { createCallIds } from '../conversation/call-ids.ts'
 import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
 import type { Native, OpaqueState } from '../conversation/conversation.ts'
 import type { JsonObject } from '../json-value.ts'
@@ -42,6 +43,7 @@ export function createStreamWriter(writing: AnswerWriting): StreamWriter {
 /** A class: one hidden class for all answers. */
 class MessageStreamWriter implements StreamWriter {
   readonly #writing: AnswerWriting
+  readonly #ownCallId = createCallIds()
   #hasStarted = false
   #isOver = false
   /** Blocks shown so far. */
@@ -104,7 +106,9 @@ class MessageStreamWriter implements StreamWriter {
       case 'tool-call':
         this.#held.toolCalls = true
         return (
-          this.#show(callHead(block, this.#count, this.#writing)) + this.#inputStart(block) + this.#delta(block.input)
+          this.#show(callHead(block, this.#count, this.#writing, this.#ownCallId)) +
+          this.#inputStart(block) +
+          this.#delta(block.input)
         )
       case 'refusal':
         this.#held.refusals = true

@@ -3,6 +3,7 @@
  * one refusal and a list of calls where the hub has blocks in order: texts that other blocks stood between become paragraphs.
  */
 import type { AnswerEvent, Block } from '../conversation/answer.ts'
+import { createCallIds } from '../conversation/call-ids.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
 import type { Native, OpaqueState, ToolCallPart } from '../conversation/conversation.ts'
 import { asObject, asText, type JsonObject } from '../json-value.ts'
@@ -19,6 +20,7 @@ export class AnswerDeltas {
   readonly #isLegacy: boolean
   readonly #annotations: JsonObject[] = []
   readonly #said = new Set<Block['kind']>()
+  readonly #ownCallId = createCallIds()
   #open: Block | undefined
   #lastKind: Block['kind'] | undefined
   /** Goes before the next text of the open block. */
@@ -86,8 +88,9 @@ export class AnswerDeltas {
     return [{ role: 'assistant', content: hasText ? '' : null }]
   }
 
-  #call({ toolKind, callId: id, name }: ToolCallPart): readonly JsonObject[] {
+  #call({ toolKind, callId, name }: ToolCallPart): readonly JsonObject[] {
     const index = this.#calls
+    const id = this.#ownCallId(callId)
     if (this.#isLegacy && index > 0) {
       this.#writing.losses.drop('choices[].message.function_call')
       this.#open = undefined

@@ -4,12 +4,12 @@
 import type { Stop } from '../conversation/answer.ts'
 import { asText, type JsonObject } from '../json-value.ts'
 
-const REASONS: Readonly<Record<string, Stop['reason']>> = {
-  length: 'length',
-  tool_calls: 'tool-calls',
-  function_call: 'tool-calls',
-  content_filter: 'refusal',
-}
+const REASONS: ReadonlyMap<string, Stop['reason']> = new Map([
+  ['length', 'length'],
+  ['tool_calls', 'tool-calls'],
+  ['function_call', 'tool-calls'],
+  ['content_filter', 'refusal'],
+])
 
 const FINISH_REASONS: Readonly<Record<Stop['reason'], string>> = {
   end: 'stop',
@@ -28,7 +28,7 @@ const FINISH_REASONS: Readonly<Record<Stop['reason'], string>> = {
  * @param stopSequence the stop sequence that was hit, where the server tells (`stopSequenceOf`)
  */
 export function readStop(finishReason: string | undefined, hasCalls: boolean, stopSequence: string | undefined): Stop {
-  const reason = REASONS[finishReason ?? ''] ?? 'end'
+  const reason = REASONS.get(finishReason ?? '') ?? 'end'
   if (reason === 'length' || reason === 'refusal') return { reason }
   if (hasCalls) return { reason: 'tool-calls' }
   return stopSequence === undefined ? { reason: 'end' } : { reason: 'stop-sequence', sequence: stopSequence }

@@ -10,12 +10,12 @@ import { readUsage } from './usage.ts'
 /** More parallel choices than this are not followed; OpenAI allows 128. */
 const CHOICES_MAX = 128
 
-const FINISHES: Readonly<Record<string, AnswerFinish>> = {
-  length: 'length',
-  tool_calls: 'tool_calls',
-  function_call: 'tool_calls',
-  content_filter: 'refusal',
-}
+const FINISHES: ReadonlyMap<string, AnswerFinish> = new Map([
+  ['length', 'length'],
+  ['tool_calls', 'tool_calls'],
+  ['function_call', 'tool_calls'],
+  ['content_filter', 'refusal'],
+])
 
 /** Reads answers of `/v1/chat/completions`. A stream has ended with `[DONE]`, or with every choice finished. */
 export function meterChatAnswer(tally: AnswerTally): AnswerReader {
@@ -34,7 +34,7 @@ export function meterChatAnswer(tally: AnswerTally): AnswerReader {
       tally.textBytes += messageBytes(asObject(choice[member]))
       const reason = asText(choice['finish_reason'])
       if (reason !== undefined) {
-        finish = FINISHES[reason] ?? 'complete'
+        finish = FINISHES.get(reason) ?? 'complete'
         openChoices.delete(choice['index'])
       } else if (openChoices.size < CHOICES_MAX) {
         openChoices.add(choice['index'])

@@ -10,6 +10,7 @@
 import { TokError } from '../../base/errors.ts'
 import type { TokenUsage } from '../answer-tally.ts'
 import type { AnswerEvent, Block, Stop } from '../conversation/answer.ts'
+import { createCallIds } from '../conversation/call-ids.ts'
 import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
 import type { Native, NativePart, ToolCallPart } from '../conversation/conversation.ts'
 import { sealState } from '../conversation/opaque-state.ts'
@@ -38,7 +39,7 @@ export class ResponseStreamWriter implements StreamWriter {
   #item: OpenItem | undefined
   /** The open block, while it has shown nothing: one that never does leaves no trace. */
   #pending: OpenBlock | undefined
-  readonly #callIds = new Set<string>()
+  readonly #ownCallId = createCallIds()
   #charactersHeld = 0
   #isStarted = false
   #hasRefusal = false
@@ -110,15 +111,12 @@ export class ResponseStreamWriter implements StreamWriter {
     if (this.#item?.takes(block) === true) return this.#item.open(block)
     const finished = this.#finishItem('completed')
     const place = this.#nextPlace()
-    this.#item = createOpenItem(block.kind === 'tool-call' ? this.#withOwnId(block, place.index) : block, place)
+    this.#item = createOpenItem(block.kind === 'tool-call' ? this.#withOwnId(block) : block, place)
     return finished + this.#item.open(block)
   }
 
-  /** Some servers give all calls of an answer the same id; then no result would find its call. */
-  #withOwnId(call: ToolCallPart, index: number): ToolCallPart {
-    const callId = this.#callIds.has(call.callId) ? `${call.callId}_${index}` : call.callId
-    this.#callIds.add(callId)
-    return { ...call, callId }
+  #withOwnId(call: ToolCallPart): ToolCallPart {
+    return { ...call, callId: this.#ownCallId(call.callId) }
   }
 
   #nextPlace(): ItemPlace {
