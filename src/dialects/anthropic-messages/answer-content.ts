@@ -5,11 +5,13 @@ import type { TokenUsage } from '../answer-tally.ts'
 import type { AnswerWriting } from '../conversation/contract.ts'
 import type { Native, OpaqueState, ToolCallPart } from '../conversation/conversation.ts'
 import { sealState } from '../conversation/opaque-state.ts'
+import { fitName } from '../conversation/tool-bridge.ts'
 import { estimateInputTokens } from '../estimate-input-tokens.ts'
 import { asList, asObject, asText, type JsonObject } from '../json-value.ts'
 
 const DIALECT = 'anthropic-messages'
 const CHARACTERS_PER_TOKEN = 4
+const CALL_ID_CHARACTERS_MAX = 64
 
 /** The members of a message that are known before its content. Its id is never another message's: clients merge by it. */
 export function messageHead({ answerId, model }: AnswerWriting): JsonObject {
@@ -33,14 +35,17 @@ export function signatureOf(native: OpaqueState | undefined, { seal }: AnswerWri
   return native === undefined ? seal.seal({}) : sealState(seal, native)
 }
 
-/** The opening of a call's block. An id that was forgotten is made of the answer's and the block's place. */
+/**
+ * The opening of a call's block. An id that was forgotten is made of the answer's and the block's place; one of characters that
+ * Anthropic refuses in a history is changed, as for every target, since this client may ask Anthropic next.
+ */
 export function callHead(
   { callId, name }: ToolCallPart,
   index: number,
   { answerId }: AnswerWriting,
   ownCallId: (callId: string) => string,
 ): JsonObject {
-  const id = ownCallId(callId === '' ? `toolu_${answerId}${index}` : callId)
+  const id = ownCallId(callId === '' ? `toolu_${answerId}${index}` : fitName(callId, CALL_ID_CHARACTERS_MAX))
   return { type: 'tool_use', id, name, input: {} }
 }
 

@@ -198,7 +198,7 @@ function unusedName(name: string, charactersMax: number, isUsed: (name: string) 
 }
 
 /** A name in the characters and length that targets take; where it must change, a digest of the whole keeps it distinct. */
-function fitName(name: string, charactersMax: number): string {
+export function fitName(name: string, charactersMax: number): string {
   if (name.length <= charactersMax && NAME.test(name)) return name
   const digest = createHash('sha256').update(name).digest('hex').slice(0, DIGEST_CHARACTERS)
   const clean = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, charactersMax - DIGEST_CHARACTERS - 1)

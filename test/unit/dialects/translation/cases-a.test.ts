@@ -473,6 +473,13 @@ describe('Messages from a provider of another dialect', () => {
     ])
   })
 
+  test('A13: an id of characters that Anthropic refuses is changed for good', async () => {
+    const { message } = await chat(calls(call(0, 'functions.read:0', 'read', '{}')), ends('tool_calls'), AFTER, DONE)
+    expect(message['content']).toMatchObject([
+      { type: 'tool_use', id: expect.stringMatching(/^functions_read_0_\w{8}$/) },
+    ])
+  })
+
   test('A19: the usage at the start is four numbers, zeros included', async () => {
     const { frames } = await chat(says('Hi'), ends('stop'), AFTER, DONE)
     const start = frames.map(({ data }) => data).find((data) => data !== '[DONE]' && data['type'] === 'message_start')

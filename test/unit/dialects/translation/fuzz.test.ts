@@ -54,7 +54,7 @@ const ODD: readonly unknown[] = [
   true,
   0,
   -1,
-  1e400,
+  1e300,
   '',
   ' ',
   '\ud83d',

@@ -276,7 +276,7 @@ function stateIn(dialect: Dialect, body: JsonObject): unknown[] {
   const turns = body['messages'] === undefined ? [body] : asList(body['messages'])
   return turns
     .flatMap((turn) => asList(asObject(turn)['content']))
-    .filter((block) => /thinking$/.test(String(asObject(block)['type'])))
+    .filter((block) => String(asObject(block)['type']).endsWith('thinking'))
 }
 
 const someOpaque = fc.base64String({ minLength: 4, maxLength: 400 })
