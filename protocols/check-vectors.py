@@ -378,6 +378,7 @@ SIGNERS = {
     "receipt": "seller",
     "statement": "seller",
     "rejection": "buyer",
+    "checkpoint": "node",
     "export": "node",
 }
 
@@ -759,8 +760,72 @@ def check_item(order, item, voucher, receipt):
 # ledger/v1.md, "Export file"
 
 KEY_FIELDS = {"buyer", "seller", "node", "counterparty"}
-DIGEST_FIELDS = {"nonce", "requestCommitment", "answerDigest", "link"}
-KIND_OF_LINE = {"order": "order", "voucher": "voucher", "receipt": "receipt", "seal": "export"}
+DIGEST_FIELDS = {"nonce", "requestCommitment", "answerDigest", "link", "accountsRoot", "entriesRoot", "account"}
+KIND_OF_LINE = {
+    "order": "order",
+    "voucher": "voucher",
+    "receipt": "receipt",
+    "start": "checkpoint",
+    "checkpoint": "checkpoint",
+    "seal": "export",
+}
+PAPERS_MAX = 128
+
+
+# ledger/v1.md, "Checkpoint": the trees of RFC 9162, section 2.1
+
+
+def merkle_node(left, right):
+    return sha256(b"\x01" + left + right)
+
+
+def merkle_root(peaks):
+    """The root over the roots of the whole subtrees, the largest first."""
+    if not peaks:
+        return sha256(b"")
+    root = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        root = merkle_node(peak, root)
+    return root
+
+
+def grown(peaks, count, leaf):
+    """The peaks of a tree of `count` leaves after one more."""
+    added, peaks = sha256(b"\x00" + leaf), list(peaks)
+    while count & 1:
+        added, count = merkle_node(peaks.pop(), added), count >> 1
+    return peaks + [added]
+
+
+def merkle_path(leaves, index):
+    """The path of a leaf by the definition of RFC 9162, section 2.1.3.1."""
+    if len(leaves) <= 1:
+        return []
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    left, right = leaves[:half], leaves[half:]
+    if index < half:
+        return merkle_path(left, index) + [tree_hash(right)]
+    return merkle_path(right, index - half) + [tree_hash(left)]
+
+
+def tree_hash(leaves):
+    if len(leaves) == 1:
+        return sha256(b"\x00" + leaves[0])
+    if not leaves:
+        return sha256(b"")
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return merkle_node(tree_hash(leaves[:half]), tree_hash(leaves[half:]))
+
+
+def of_merkle(case):
+    leaves = [bytes.fromhex(leaf) for leaf in case["leaves"]]
+    peaks = []
+    for count, leaf in enumerate(leaves):
+        peaks = grown(peaks, count, leaf)
+    if merkle_root(peaks) != tree_hash(leaves):
+        raise AssertionError("two ways to one root disagree")
+    paths = [[step.hex() for step in merkle_path(leaves, index)] for index in range(len(leaves))]
+    return {"root": tree_hash(leaves).hex(), "peaks": [peak.hex() for peak in peaks], "paths": paths}
 
 
 def cid(digest):
@@ -810,15 +875,16 @@ class ExportFile:
         self.header = None
         self.is_sealed = False
         self.heads, self.settled = {}, set()
-        self.papers = {"order": {}, "voucher": {}, "receipt": {}}
-        self.journal_sequence, self.journal_head = 0, None
+        self.account, self.papers = None, {}
+        self.entries, self.peaks, self.journal_head, self.has_journal = 0, [], None, False
+        self.checkpoint, self.checkpoint_line = None, 0
 
     def require(self, step, holds):
         if not holds:
             raise Refused(f"export {step}", "export_invalid")
 
     def add(self, line):
-        self.require(20, not self.is_sealed)
+        self.require(26, not self.is_sealed)
         self.count += 1
         try:
             members = json.loads(line)
@@ -839,7 +905,7 @@ class ExportFile:
             self.require(3, False)
 
     def end(self):
-        self.require(21, self.is_sealed)
+        self.require(27, self.is_sealed)
 
     def check_line(self, line, members):
         text, link = write_line(members, self.link)
@@ -874,15 +940,45 @@ class ExportFile:
         before = self.link
         signed = {"body": base64url(body), "signature": base64url(signature)}
         reading = line_reading(value, ("rule", rule))
-        self.check_line(line, {"kind": kind, "id": cid(sha256(body)), **signed, "reading": reading})
+        peaks = {"peaks": members.get("peaks")} if kind == "start" else {}
+        self.check_line(line, {"kind": kind, "id": cid(sha256(body)), **signed, **peaks, "reading": reading})
         self.check_signature(rule, value[SIGNERS[rule]], body, signature)
-        if kind == "seal":
+        if rule == "checkpoint":
+            self.read_checkpoint(value, sha256(body), [bytes.fromhex(peak) for peak in peaks.get("peaks", [])], kind)
+        elif kind == "seal":
+            if self.checkpoint_line == self.count - 1:
+                self.check_accounts(self.checkpoint[0])
             expected = {"lines": self.count - 1, "link": before, "node": self.header["key"]}
             expected |= {name: self.header[name] for name in ("network", "asset", "exportedAtMs")}
-            self.require(19, all(value[name] == of for name, of in expected.items()))
+            self.require(25, all(value[name] == of for name, of in expected.items()))
             self.is_sealed = True
         else:
-            self.papers[kind][sha256(body).hex()] = (value, GRAMMAR.read(rule, value))
+            self.papers.pop(sha256(body).hex(), None)
+            self.papers[sha256(body).hex()] = (rule, GRAMMAR.read(rule, value))
+            if len(self.papers) > PAPERS_MAX:
+                del self.papers[next(iter(self.papers))]
+
+    def read_checkpoint(self, value, name, peaks, kind):
+        self.require(20, value["node"] == self.header["key"])
+        self.require(20, all(value[field] == self.header[field] for field in ("network", "asset")))
+        if kind == "start":
+            is_tree = len(peaks) == value["entries"].bit_count() and merkle_root(peaks) == value["entriesRoot"]
+            self.require(21, not self.has_journal and is_tree)
+            self.entries, self.peaks, self.journal_head = value["entries"], peaks, value.get("journalHead")
+        self.has_journal = True
+        said = (value["entries"], value["entriesRoot"], value.get("journalHead"))
+        self.require(22, said == (self.entries, merkle_root(self.peaks), self.journal_head))
+        if kind == "checkpoint":
+            before, before_id = self.checkpoint or ({"sequence": 0}, None)
+            self.require(23, value["sequence"] == before["sequence"] + 1 and value.get("previous") == before_id)
+        self.checkpoint, self.checkpoint_line = (value, name), self.count
+
+    def check_accounts(self, checkpoint):
+        leaves = []
+        for account, head in self.heads.items():
+            leaf = {"account": account, **head}
+            leaves.append(encode_cbor(GRAMMAR.write(("rule", "account-head"), leaf)))
+        self.require(24, (checkpoint["accounts"], checkpoint["accountsRoot"]) == (len(leaves), tree_hash(leaves)))
 
     def read_statement(self, line, members):
         names = ("body", "sellerSignature", "buyerSignature")
@@ -896,45 +992,53 @@ class ExportFile:
         self.require(7, self.header["key"] in (value["buyer"], value["seller"]))
         self.require(8, all(value[name] == self.header[name] for name in ("network", "asset")))
         self.post(GRAMMAR.read("statement", value), body)
-        self.papers = {"order": {}, "voucher": {}, "receipt": {}}
+        self.papers = {}
 
     def post(self, statement, body):
         account = {name: statement[name] for name in ("network", "asset", "buyer", "seller")}
-        name = account_id(account)
+        name = account_id(account).hex()
+        self.require(9, self.account is None or name >= self.account)
+        self.account = name
         head = self.heads.get(name, {"sequence": 0, "owed": "0", "paid": "0"})
         try:
             check_chain(account, head, body)
         except Refused:
-            self.require(9, False)
+            self.require(10, False)
         for item in statement["items"]:
             self.check_call(account, item)
             self.settled.add(item["order"])
         self.heads[name] = {name: statement[name] for name in ("sequence", "owed", "paid")} | {"head": sha256(body).hex()}
 
+    def paper(self, kind, name):
+        found, reading = self.papers.get(name, (None, None))
+        return reading if found == kind else None
+
     def check_call(self, account, item):
-        self.require(10, item["order"] not in self.settled)
-        order = self.papers["order"].get(item["order"])
-        self.require(11, order)
-        voucher = self.papers["voucher"].get(item["voucher"])
-        self.require(12, voucher)
-        receipt = self.papers["receipt"].get(item.get("receipt"))
-        self.require(13, receipt or "receipt" not in item)
-        papers = [paper[1] for paper in (order, voucher, receipt) if paper]
-        self.require(14, all(paper[name] == account[name] for paper in papers for name in ("network", "buyer", "seller")))
-        self.require(15, all(paper["order"] == item["order"] for paper in papers[1:]))
+        self.require(11, item["order"] not in self.settled)
+        order = self.paper("order", item["order"])
+        self.require(12, order)
+        voucher = self.paper("voucher", item["voucher"])
+        self.require(13, voucher)
+        receipt = self.paper("receipt", item.get("receipt"))
+        self.require(14, receipt or "receipt" not in item)
+        papers = [paper for paper in (order, voucher, receipt) if paper]
+        self.require(15, all(paper[name] == account[name] for paper in papers for name in ("network", "buyer", "seller")))
+        self.require(15, order["asset"] == account["asset"])
+        self.require(16, all(paper["order"] == item["order"] for paper in papers[1:]))
         try:
-            check_item(order[1], item, voucher[1], receipt and receipt[1])
+            check_item(order, item, voucher, receipt)
         except Refused:
-            self.require(16, False)
+            self.require(17, False)
 
     def read_journal(self, line, members):
         body = from_base64url(members.get("body"))
         value = self.decode("journal-entry", body)
         reading = line_reading(value, ("rule", "journal-entry"))
         self.check_line(line, {"kind": "journal", "body": base64url(body), "reading": reading})
-        self.require(17, value["sequence"] == self.journal_sequence + 1)
-        self.require(18, value.get("previous") == self.journal_head)
-        self.journal_sequence, self.journal_head = value["sequence"], sha256(body)
+        self.require(18, value["sequence"] == self.entries + 1)
+        self.require(19, value.get("previous") == self.journal_head)
+        self.peaks = grown(self.peaks, self.entries, body)
+        self.entries, self.journal_head, self.has_journal = self.entries + 1, sha256(body), True
 
 
 def of_export(case):
@@ -943,6 +1047,69 @@ def of_export(case):
         file.add(line)
     file.end()
     return {}
+
+
+# ledger/v1.md, "Proof file"
+
+
+def of_proof(case):
+    def require(step, holds):
+        if not holds:
+            raise Refused(f"proof {step}", "export_invalid")
+
+    try:
+        members = json.loads(case["line"])
+    except ValueError:
+        members = None
+    require(1, isinstance(members, dict))
+    rule = {"account": "account-head", "entry": "journal-entry"}.get(members.get("of"))
+    require(2, rule)
+    signed = members["checkpoint"]
+    body, signature, leaf = (from_base64url(of) for of in (signed["body"], signed["signature"], members["body"]))
+    try:
+        checkpoint, shown = read_body("checkpoint", body)[0], read_body(rule, leaf)[0]
+    except Refused:
+        require(2, False)
+    index, path = members["index"], members["path"]
+    written = {
+        "kind": "proof",
+        "format": "tok/proof/1",
+        "of": members["of"],
+        "checkpoint": {
+            "id": cid(sha256(body)),
+            "body": base64url(body),
+            "signature": base64url(signature),
+            "reading": line_reading(checkpoint, ("rule", "checkpoint")),
+        },
+        "body": base64url(leaf),
+        "index": index,
+        "path": path,
+        "reading": line_reading(shown, ("rule", rule)),
+    }
+    require(3, json.dumps(written, ensure_ascii=False, separators=(",", ":")) == case["line"])
+    try:
+        check_signature("checkpoint", checkpoint["node"], body, signature)
+    except Refused:
+        require(4, False)
+    names = ("accounts", "accountsRoot") if rule == "account-head" else ("entries", "entriesRoot")
+    count, root = (checkpoint[name] for name in names)
+    require(5, index < count and (rule == "account-head" or shown["sequence"] == index + 1))
+    require(5, root_by_path(leaf, index, count, [bytes.fromhex(step) for step in path]) == root)
+    return {}
+
+
+def root_by_path(leaf, index, count, path):
+    """The root that a path makes, walking down the tree by its definition; None if it has another length."""
+    if count == 1:
+        return None if path else sha256(b"\x00" + leaf)
+    if not path:
+        return None
+    half = 1 << (count - 1).bit_length() - 1
+    if index < half:
+        below = root_by_path(leaf, index, half, path[:-1])
+        return below and merkle_node(below, path[-1])
+    below = root_by_path(leaf, index - half, count - half, path[:-1])
+    return below and merkle_node(path[-1], below)
 
 
 # The checks by the name a case gives: each takes the case and gives what must stand in it, or raises Refused.
@@ -1006,6 +1173,8 @@ CHECKS = {
     "statement": lambda case: open_statement(bytes.fromhex(case["dualSigned"])),
     "chain": of_chain,
     "item": of_item,
+    "merkle": of_merkle,
+    "proof": of_proof,
     "export": of_export,
 }
 

@@ -10,6 +10,7 @@ import {
   accepted,
   alteredBody,
   ASSET,
+  digestOf,
   KEYS,
   NETWORK,
   NOW_MS,
@@ -72,6 +73,7 @@ function acceptedAdverts(): Case[] {
     whole('an advert of sixteen offers', {
       offers: Array.from({ length: LIMITS.advertOffers }, (_, index) => ({ ...offer, model: `model-${index}` })),
     }),
+    whole('an advert that names a checkpoint', { checkpoint: digestOf('a checkpoint') }),
     whole('the shortest life', { issuedAtMs: NOW_MS, expiresAtMs: NOW_MS + min }),
     whole('the longest life', { issuedAtMs: NOW_MS, expiresAtMs: NOW_MS + max }),
     whole('the last millisecond of its life', { issuedAtMs: NOW_MS + 1 - min, expiresAtMs: NOW_MS + 1 }),

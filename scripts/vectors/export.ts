@@ -7,11 +7,15 @@ import {
   headerMembers,
   journalMembers,
   signedMembers,
+  startMembers,
   statementMembers,
   writeLine,
   type LineMembers,
 } from '../../src/ledger/export.ts'
-import { STATEMENT, type CallItem, type Statement } from '../../src/wire/account.ts'
+import { writeProof } from '../../src/ledger/inclusion-proof.ts'
+import { CHECKPOINT, accountHeadShape, type AccountHeadLeaf, type Checkpoint } from '../../src/wire/checkpoint.ts'
+import { createMerkleTree } from '../../src/wire/merkle.ts'
+import { accountId, STATEMENT, type CallItem, type Statement } from '../../src/wire/account.ts'
 import type { NodeKey } from '../../src/wire/identity.ts'
 import { ORDER, RECEIPT, VOUCHER, type Voucher } from '../../src/wire/inference.ts'
 import { journalEntryShape, type JournalEntry } from '../../src/wire/journal.ts'
@@ -93,6 +97,76 @@ function journalLine(sequence: number, previous?: Uint8Array): LineMembers {
 
 const firstEntryDigest = sha256(encodeBody(journalEntryShape, entry(1, undefined)))
 
+/** Bytes of the entries 1 to `count`, each chained to the one before. */
+function entriesTo(count: number): Uint8Array[] {
+  const entries: Uint8Array[] = []
+  for (let sequence = 1; sequence <= count; sequence += 1) {
+    const before = entries.at(-1)
+    entries.push(encodeBody(journalEntryShape, entry(sequence, before && sha256(before))))
+  }
+  return entries
+}
+
+function treeOf(leaves: readonly Uint8Array[]): ReturnType<typeof createMerkleTree> {
+  const tree = createMerkleTree()
+  for (const leaf of leaves) tree.add(leaf)
+  return tree
+}
+
+/** Where the account of `first` stands after it. */
+export const accountHead: AccountHeadLeaf = {
+  account: accountId(first),
+  sequence: 1,
+  head: seal(STATEMENT, first, seller).id,
+  owed: first.owed,
+  paid: 0n,
+}
+
+/** A checkpoint over the accounts and the first `entries` entries. */
+export function checkpointOf(
+  accounts: readonly AccountHeadLeaf[],
+  entries: number,
+  changes: Partial<Checkpoint> = {},
+): Checkpoint {
+  const bytes = entriesTo(entries)
+  const newest = bytes.at(-1)
+  return {
+    type: DOMAINS.checkpoint,
+    network: NETWORK,
+    asset: ASSET,
+    node: seller.publicKey,
+    sequence: 1,
+    createdAtMs: NOW_MS,
+    accounts: accounts.length,
+    accountsRoot: treeOf(accounts.map((leaf) => encodeBody(accountHeadShape, leaf))).root(),
+    entries,
+    entriesRoot: treeOf(bytes).root(),
+    journalHead: newest && sha256(newest),
+    ...changes,
+  }
+}
+
+function checkpointLine(value: Checkpoint, key: NodeKey = seller): LineMembers {
+  return signedMembers('checkpoint', signedOf(value, key))
+}
+
+function startLine(value: Checkpoint, peaks = treeOf(entriesTo(value.entries)).peaks()): LineMembers {
+  return startMembers(signedOf(value, seller), peaks)
+}
+
+/** Signed, and with its fields in the order of the shape. */
+function signedOf(value: Checkpoint, key: NodeKey) {
+  const signed = seal(CHECKPOINT, value, key)
+  return { ...signed, value: decodeBody(CHECKPOINT.shape, signed.body, 'checkpoint') }
+}
+
+/** Lines of the entries from `from` to `to`. */
+function journalLines(from: number, to: number): LineMembers[] {
+  return entriesTo(to)
+    .slice(from - 1)
+    .map((bytes) => journalMembers(bytes, decodeBody(journalEntryShape, bytes, 'journal entry')))
+}
+
 /** The lines of a file, linked and sealed by `key`. */
 function fileOf(
   members: readonly LineMembers[],
@@ -146,6 +220,27 @@ export function acceptedExports(): Case[] {
       ...openCall,
       statementLine(second),
     ]),
+    file('one checkpoint over all', [...whole, checkpointLine(checkpointOf([accountHead], 1))]),
+    file('a checkpoint in the middle of the journal', [
+      header,
+      ...call,
+      statementLine(first),
+      ...journalLines(1, 3),
+      checkpointLine(checkpointOf([], 3)),
+      ...journalLines(4, 5),
+      checkpointLine(
+        checkpointOf([accountHead], 5, {
+          sequence: 2,
+          previous: seal(CHECKPOINT, checkpointOf([], 3), seller).id,
+        }),
+      ),
+    ]),
+    file('a journal whose first five entries were pruned', [
+      header,
+      startLine(checkpointOf([], 5, { sequence: 4, previous: digestOf('pruned') })),
+      ...journalLines(6, 7),
+    ]),
+    file('a journal that was pruned whole', [header, startLine(checkpointOf([], 4))]),
     file('a call that is not settled', [header, ...openCall, journalLine(1), journalLine(2, firstEntryDigest)]),
   ]
 }
@@ -173,6 +268,24 @@ export function rejectedExports(): Case[] {
     const usage = { ...voucher.usage, outputTokens }
     return { usage, amount: priceUsage(usage, order.prices) }
   }
+  // Two accounts of the exporter, of which one's id is below the other's.
+  const other: Statement = { ...first, buyer: stranger.publicKey }
+  const ofStranger = seal(ORDER, { ...order, buyer: stranger.publicKey }, stranger)
+  const strangerVoucher = seal(VOUCHER, { ...voucher, order: ofStranger.id, buyer: stranger.publicKey }, stranger)
+  const sold = [...call, statementLine(first)]
+  const bought = [
+    signedMembers('order', ofStranger),
+    signedMembers('voucher', strangerVoucher),
+    statementLine(
+      {
+        ...other,
+        items: [{ ...item, order: ofStranger.id, voucher: strangerVoucher.id, receipt: undefined }],
+      },
+      seller,
+      stranger,
+    ),
+  ]
+  const isFirstBelow = Buffer.compare(accountId(first), accountId(other)) > 0
   return [
     bad('a line that is no JSON', 'export 1', [headerText, '{"kind":', ...good.slice(1)]),
     bad('a line that is a list', 'export 1', [headerText, '[]', ...good.slice(1)]),
@@ -202,38 +315,134 @@ export function rejectedExports(): Case[] {
       statementLine({ ...first, buyer: stranger.publicKey, seller: buyer.publicKey }, buyer, stranger),
     ]),
     lie('a statement of another asset', 'export 8', statement({ asset: 'EUR' })),
-    lie('a chain that begins in the middle', 'export 9', statement({ sequence: 2, previous: digestOf('hidden') })),
-    lie('more owed than the items make', 'export 9', statement({ owed: item.amount + 1n })),
-    lie('an order settled twice', 'export 10', [
+    lie('a chain that begins in the middle', 'export 10', statement({ sequence: 2, previous: digestOf('hidden') })),
+    lie('more owed than the items make', 'export 10', statement({ owed: item.amount + 1n })),
+    lie('an order settled twice', 'export 11', [
       ...statement({}),
       ...call,
       statementLine({ ...first, sequence: 2, previous: seal(STATEMENT, first, seller).id, owed: item.amount * 2n }),
     ]),
-    lie('a statement whose order is missing', 'export 11', [header, voucherLine, receiptLine, statementLine(first)]),
-    lie('a statement whose voucher is missing', 'export 12', [header, orderLine, receiptLine, statementLine(first)]),
-    lie('a statement whose receipt is missing', 'export 13', [header, orderLine, voucherLine, statementLine(first)]),
-    lie('a voucher of another order', 'export 15', [
+    lie('a statement whose order is missing', 'export 12', [header, voucherLine, receiptLine, statementLine(first)]),
+    lie('a statement whose voucher is missing', 'export 13', [header, orderLine, receiptLine, statementLine(first)]),
+    lie('a statement whose receipt is missing', 'export 14', [header, orderLine, voucherLine, statementLine(first)]),
+    lie('a voucher of another order', 'export 16', [
       header,
       orderLine,
       signedMembers('voucher', openVoucher),
       statementLine({ ...first, items: [{ ...item, voucher: openVoucher.id, receipt: undefined }] }),
     ]),
-    lie('more settled than the voucher promised', 'export 16', [
+    lie('more settled than the voucher promised', 'export 17', [
       header,
       ...call,
       statementLine({ ...first, items: [{ ...item, ...amountOf(300) }], owed: amountOf(300).amount }),
     ]),
-    lie('a journal that begins in the middle', 'export 17', [header, journalLine(2, digestOf('hidden'))]),
-    lie('a journal with a gap', 'export 17', [header, journalLine(1), journalLine(3, firstEntryDigest)]),
-    lie('a journal entry that follows another', 'export 18', [
+    lie('a journal that begins in the middle', 'export 18', [header, journalLine(2, digestOf('hidden'))]),
+    lie('a journal with a gap', 'export 18', [header, journalLine(1), journalLine(3, firstEntryDigest)]),
+    lie('a journal entry that follows another', 'export 19', [
       header,
       journalLine(1),
       journalLine(2, digestOf('another')),
     ]),
+    lie('accounts out of order', 'export 9', [
+      header,
+      ...(isFirstBelow ? [...sold, ...bought] : [...bought, ...sold]).flat(),
+    ]),
+    lie('a checkpoint of another node', 'export 20', [
+      header,
+      checkpointLine(checkpointOf([], 0, { node: stranger.publicKey }), stranger),
+    ]),
+    lie('a journal that begins twice', 'export 21', [
+      header,
+      startLine(checkpointOf([], 2)),
+      startLine(checkpointOf([], 2)),
+    ]),
+    lie('a journal that begins after other entries', 'export 21', [
+      header,
+      startLine(checkpointOf([], 2), [digestOf('others')]),
+    ]),
+    lie('a beginning of other peaks', 'export 21', [
+      header,
+      startLine(checkpointOf([], 3), [treeOf(entriesTo(3)).root(), digestOf('more')]),
+    ]),
+    lie('a checkpoint of fewer entries', 'export 22', [header, journalLine(1), checkpointLine(checkpointOf([], 0))]),
+    lie('a checkpoint of another journal', 'export 22', [
+      header,
+      journalLine(1),
+      checkpointLine(checkpointOf([], 1, { entriesRoot: digestOf('another') })),
+    ]),
+    lie('a checkpoint of another newest entry', 'export 22', [
+      header,
+      journalLine(1),
+      checkpointLine(checkpointOf([], 1, { journalHead: digestOf('another') })),
+    ]),
+    lie('checkpoints with a gap', 'export 23', [header, checkpointLine(checkpointOf([], 0, { sequence: 2 }))]),
+    lie('a checkpoint that follows another', 'export 23', [
+      header,
+      checkpointLine(checkpointOf([], 0)),
+      checkpointLine(checkpointOf([], 0, { sequence: 2, previous: digestOf('another') })),
+    ]),
+    lie('a last checkpoint without the account', 'export 24', [...whole, checkpointLine(checkpointOf([], 1))]),
+    lie('a last checkpoint that says another balance', 'export 24', [
+      ...whole,
+      checkpointLine(checkpointOf([{ ...accountHead, paid: accountHead.owed }], 1)),
+    ]),
     bad('a seal by someone else', 'export 6', fileOf(whole, stranger)),
-    bad('a seal over another count of lines', 'export 19', fileOf(whole, seller, { lines: 3 })),
-    bad('a line after the seal', 'export 20', [...good, orderText]),
-    bad('no seal', 'export 21', good.slice(0, -1)),
-    bad('no lines', 'export 21', []),
+    bad('a seal over another count of lines', 'export 25', fileOf(whole, seller, { lines: 3 })),
+    bad('a line after the seal', 'export 26', [...good, orderText]),
+    bad('no seal', 'export 27', good.slice(0, -1)),
+    bad('no lines', 'export 27', []),
   ]
+}
+
+/** @returns proofs that hold, of an account and of each place in a journal of five */
+export function acceptedProofs(): Case[] {
+  return [
+    { name: 'proof: an account', check: 'proof', line: proofOf('account', 0) },
+    ...Array.from({ length: 5 }, (_, index) => ({
+      name: `proof: entry ${index + 1} of 5`,
+      check: 'proof',
+      line: proofOf('entry', index),
+    })),
+  ]
+}
+
+/** @returns proofs that show nothing */
+export function rejectedProofs(): Case[] {
+  const bad = (name: string, step: number, line: string): Case => ({
+    name: `proof: ${name}`,
+    check: 'proof',
+    step: `proof ${step}`,
+    error: 'export_invalid',
+    line,
+  })
+  const good = proofOf('entry', 1)
+  return [
+    bad('no JSON', 1, good.slice(1)),
+    bad('of something else', 2, good.replace('"of":"entry"', '"of":"order"')),
+    bad('an entry as an account', 2, good.replace('"of":"entry"', '"of":"account"')),
+    bad('another reading', 3, good.replace('"status":"completed"', '"status":"failed"')),
+    bad('a checkpoint of someone else', 4, proofOf('entry', 1, { key: stranger })),
+    bad('another index', 5, proofOf('entry', 1, { index: 2 })),
+    bad('an index beyond the tree', 5, proofOf('account', 0, { index: 1 })),
+    bad('a step too few', 5, proofOf('entry', 1, { drop: 1 })),
+    bad('the path of another entry', 5, proofOf('entry', 1, { pathOf: 2 })),
+  ]
+}
+
+function proofOf(
+  of: 'account' | 'entry',
+  at: number,
+  changes: { key?: NodeKey; index?: number; drop?: number; pathOf?: number } = {},
+): string {
+  const leaves = of === 'account' ? [encodeBody(accountHeadShape, accountHead)] : entriesTo(5)
+  const tree = createMerkleTree(undefined, changes.pathOf ?? at)
+  for (const leaf of leaves) tree.add(leaf)
+  const proof = writeProof({
+    checkpoint: signedOf(checkpointOf([accountHead], 5), changes.key ?? seller),
+    of,
+    leaf: leaves[at] ?? new Uint8Array(),
+    index: changes.index ?? at,
+    path: tree.path().slice(changes.drop ?? 0),
+  })
+  return proof.trimEnd()
 }

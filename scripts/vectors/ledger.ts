@@ -3,8 +3,29 @@ import { encode } from '@ipld/dag-cbor'
 import { sha256, toHex } from '../../src/base/bytes.ts'
 import { journalEntryShape, type JournalEntry } from '../../src/wire/journal.ts'
 import { encodeBody } from '../../src/wire/shape.ts'
-import { acceptedExports, rejectedExports } from './export.ts'
-import { alteredBody, digestOf, KEYS, NOW_MS, raw, reading, unreadable, type Case, type VectorFile } from './case.ts'
+import { accountHeadShape, CHECKPOINT } from '../../src/wire/checkpoint.ts'
+import {
+  acceptedExports,
+  acceptedProofs,
+  accountHead,
+  checkpointOf,
+  rejectedExports,
+  rejectedProofs,
+} from './export.ts'
+import { merkleTrees } from './merkle.ts'
+import {
+  accepted,
+  alteredBody,
+  digestOf,
+  KEYS,
+  NOW_MS,
+  raw,
+  readable,
+  reading,
+  unreadable,
+  type Case,
+  type VectorFile,
+} from './case.ts'
 
 const local: JournalEntry = {
   kind: 'inference',
@@ -45,6 +66,8 @@ const bought: JournalEntry = {
   cacheWriteTokens: 100,
   reasoningTokens: 0,
   amount: 171n,
+  held: 900n,
+  prices: { input: 100_000n, cachedInput: 25_000n, cacheWrite: 100_000n, output: 400_000n },
   retries: 1,
 }
 
@@ -101,6 +124,16 @@ export function ledgerVectors(): VectorFile {
       entry('the entry of a purchase', bought),
       entry('a turn that was asked again, and translated', repeated),
       entry('the entry of a failure', failed),
+      readable('where an account stands', 'account-head', accountHeadShape, accountHead),
+      accepted('the first checkpoint', CHECKPOINT, checkpointOf([], 0), KEYS.seller),
+      accepted(
+        'a later checkpoint',
+        CHECKPOINT,
+        checkpointOf([accountHead], 3, { sequence: 2, previous: digestOf('the first') }),
+        KEYS.seller,
+      ),
+      ...merkleTrees(),
+      ...acceptedProofs(),
       ...acceptedExports(),
     ],
     reject: [
@@ -110,7 +143,9 @@ export function ledgerVectors(): VectorFile {
       wrong('an amount below zero', { amount: raw('20') }),
       wrong('an entry that holds a prompt', { prompt: encode('hello') }),
       wrong('an entry without its time', { recordedAtMs: undefined }),
+      wrong('prices without one', { prices: encode({ input: 1, cachedInput: 1, output: 1 }) }),
       wrong('a request id of 129 bytes', { requestId: encode('r'.repeat(129)) }),
+      ...rejectedProofs(),
       ...rejectedExports(),
     ],
   }

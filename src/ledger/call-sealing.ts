@@ -52,7 +52,10 @@ export function createCallSealing(dependencies: {
     const sealed: Call = { ...call, live: false, receipt: receipt ?? call.receipt }
     const isOpen = isToSettle(sealed)
     const writes: Write[] = []
-    if (isAnswered || isOpen) writes.push(journal.append({ ...inference, amount: claimOf(sealed) }))
+    if (isAnswered || isOpen) {
+      const { amountMax: held, prices } = call.order.value
+      writes.push(journal.append({ ...inference, amount: claimOf(sealed), held, prices }))
+    }
     if (receipt !== undefined) writes.push(callPaperWrite('receipt', orderId, receipt))
     writes.push(openCallWrite(state.id, orderId, isOpen ? 'sealed' : undefined))
     await queue.commit(writes)

@@ -5,9 +5,11 @@
  * the line so far. The last line is a seal over the last link, signed by the node that exported.
  */
 import { sha256, toBase64Url, toHex, utf8 } from '../base/bytes.ts'
+import { toTokError } from '../base/errors.ts'
 import { DOMAINS } from '../wire/registry.ts'
 import { nameOfHash } from '../wire/hash-name.ts'
 import { KEY_BYTES, peerOfKey } from '../wire/identity.ts'
+import type { Checkpoint } from '../wire/checkpoint.ts'
 import type { Envelope, Kind, Signed } from '../wire/envelope.ts'
 import { seal } from '../wire/envelope.ts'
 import { bytes, oneOf, record, text, uint, type Read } from '../wire/shape.ts'
@@ -44,7 +46,15 @@ export const FIRST_LINK: Uint8Array = new Uint8Array(HASH_BYTES)
 /** Fields that hold a public key, shown as a peer ID. */
 const KEY_FIELDS = new Set(['buyer', 'seller', 'node', 'counterparty'])
 /** Fields whose 32 bytes name no body, shown in hexadecimal. */
-const DIGEST_FIELDS = new Set(['nonce', 'requestCommitment', 'answerDigest', 'link'])
+const DIGEST_FIELDS = new Set([
+  'nonce',
+  'requestCommitment',
+  'answerDigest',
+  'link',
+  'accountsRoot',
+  'entriesRoot',
+  'account',
+])
 
 /** A body as JSON: amounts as decimal text, keys as peer IDs, hashes of bodies as CIDs, other bytes in hexadecimal. */
 export function readingOf(value: unknown, field = ''): unknown {
@@ -94,6 +104,12 @@ export function journalMembers(encoded: Uint8Array, entry: JournalEntry): LineMe
   return { kind: 'journal', body: toBase64Url(encoded), reading: readingOf(entry) }
 }
 
+/** Where a journal begins whose older entries were pruned: the checkpoint that covers them, and the peaks of their tree. */
+export function startMembers(checkpoint: Signed<Checkpoint>, peaks: readonly Uint8Array[]): LineMembers {
+  const { kind: _, reading, ...signed } = signedMembers('start', checkpoint)
+  return { kind: 'start', ...signed, peaks: peaks.map(toHex), reading }
+}
+
 function envelopeMembers(envelope: Envelope): LineMembers {
   return { body: toBase64Url(envelope.body), signature: toBase64Url(envelope.signature) }
 }
@@ -106,11 +122,16 @@ export function writeLine(members: LineMembers, before: Uint8Array): { text: str
 }
 
 /**
- * The ledger as lines, each with its newline. Per account its statements in order, each after the orders, vouchers and receipts
- * it settles; then what is not settled yet; then the journal; then the seal.
+ * The ledger as lines, each with its newline, as it stood at one moment. Per account its statements in order, each after the
+ * orders, vouchers and receipts it settles, then what is not settled yet; then the journal with its checkpoints, of which the
+ * newest covers the whole file; then the seal. A ledger whose disk takes nothing more is exported without a checkpoint of now.
  */
 export async function* exportLedger(ledger: Ledger, exportedAtMs: number): AsyncIterable<string> {
   const { network, asset, key } = ledger
+  const snapshot = await ledger.takeCheckpoint().catch((thrown: unknown) => {
+    if (toTokError(thrown).code === 'storage_failed') return ledger.snapshot()
+    throw thrown
+  })
   let link = FIRST_LINK
   let lines = 0
   const line = (members: LineMembers): string => {
@@ -120,14 +141,15 @@ export async function* exportLedger(ledger: Ledger, exportedAtMs: number): Async
     return `${written.text}\n`
   }
   yield line(headerMembers({ network, asset, node: key.publicKey, exportedAtMs }))
-  for (const account of ledger.accountViews()) {
-    for await (const statement of ledger.statementsOf(account.id)) {
+  for (const { id, head, unsettled } of snapshot.accounts) {
+    for await (const statement of ledger.statementsOf(id)) {
+      if (statement.value.sequence > (head?.sequence ?? 0)) break
       for (const item of statement.value.items) yield* callLines(item.order, true)
       yield line(statementMembers(statement))
     }
-    for (const order of ledger.unsettledOrders(account.id)) yield* callLines(order, false)
+    for (const order of unsettled) yield* callLines(order, false)
   }
-  for await (const { entry, encoded } of ledger.journalEntries()) yield line(journalMembers(encoded, entry))
+  yield* journalLines()
   const sealed = seal(
     EXPORT_SEAL,
     { type: DOMAINS.export, network, asset, node: key.publicKey, exportedAtMs, lines, link },
@@ -142,5 +164,26 @@ export async function* exportLedger(ledger: Ledger, exportedAtMs: number): Async
     const voucher = isSettled ? (call.settledVoucher ?? call.voucher) : call.voucher
     if (voucher !== undefined) yield line(signedMembers('voucher', voucher))
     if (call.receipt !== undefined) yield line(signedMembers('receipt', call.receipt))
+  }
+
+  /** Entries, and each checkpoint directly after the newest entry that it covers. */
+  async function* journalLines(): AsyncIterable<string> {
+    const start = await ledger.journalStart()
+    if (start !== undefined) yield line(startMembers(start, start.peaks))
+    const checkpoints = ledger.checkpoints(false, start?.value.sequence)[Symbol.asyncIterator]()
+    let next = await checkpoints.next()
+    async function* upTo(entries: number): AsyncIterable<string> {
+      const last = snapshot.checkpoint?.value.sequence ?? 0
+      for (; next.done !== true && next.value.value.entries <= entries; next = await checkpoints.next()) {
+        if (next.value.value.sequence <= last) yield line(signedMembers('checkpoint', next.value))
+      }
+    }
+    yield* upTo(start?.value.entries ?? 0)
+    for await (const { entry, encoded } of ledger.journalEntries()) {
+      if (entry.sequence > snapshot.entries) break
+      yield line(journalMembers(encoded, entry))
+      yield* upTo(entry.sequence)
+    }
+    await checkpoints.return?.()
   }
 }

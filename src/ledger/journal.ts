@@ -1,10 +1,12 @@
 /**
- * The head of this node's journal in memory: where its chain stands, and what was spent today. The entries themselves are in
- * the store. Source: protocols/ledger/v1.md.
+ * The head of this node's journal in memory: where its chain and its Merkle tree stand, and what was spent today. The entries
+ * themselves are in the store. Source: protocols/ledger/v1.md.
  */
 import { sha256 } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
+import { TokError } from '../base/errors.ts'
 import { journalEntryShape, type InferenceRecord, type JournalEntry } from '../wire/journal.ts'
+import { createMerkleTree } from '../wire/merkle.ts'
 import { encodeBody } from '../wire/shape.ts'
 import { journalWrite, type Records } from './records.ts'
 import type { Write } from './store.ts'
@@ -18,26 +20,49 @@ export interface JournalHead {
   readonly head: Uint8Array | undefined
 }
 
+/** The same, with the Merkle tree over the bytes of all entries. */
+export interface JournalMark extends JournalHead {
+  readonly root: Uint8Array
+  readonly peaks: readonly Uint8Array[]
+}
+
 export interface Journal {
   /** Puts one inference at the end of the chain. The write must go to the queue before another entry is appended. */
   append(inference: InferenceRecord): Write
   head(): JournalHead
+  mark(): JournalMark
   /** What the purchases of today (UTC) cost, in micros. */
   spentToday(): bigint
 }
 
+/** @throws TokError `ledger_corrupt` if entries are missing at its end, or between its last checkpoint and there */
 export async function loadJournal(dependencies: {
   readonly records: Records
   readonly clock: Clock
 }): Promise<Journal> {
   const { records, clock } = dependencies
-  let chain: JournalHead = { sequence: 0, head: undefined }
   let spent = { day: dayOf(clock.nowMs()), micros: 0n }
 
+  const start = await records.journalStart()
+  let chain: JournalHead = { sequence: start?.value.entries ?? 0, head: start?.value.journalHead }
+  let isNewest = true
   for await (const { entry, encoded } of records.journalEntries(true)) {
-    if (chain.head === undefined) chain = { sequence: entry.sequence, head: sha256(encoded) }
+    if (isNewest) chain = { sequence: entry.sequence, head: sha256(encoded) }
+    isNewest = false
     if (dayOf(entry.recordedAtMs) < spent.day) break
     if (entry.direction === 'bought') spent.micros += entry.amount ?? 0n
+  }
+
+  // The newest checkpoint knows the tree up to its place: a start reads what came after it, not the whole journal.
+  let tree = createMerkleTree()
+  for await (const { value, peaks } of records.checkpoints(true)) {
+    tree = createMerkleTree({ count: value.entries, peaks })
+    break
+  }
+  for await (const { encoded } of records.journalEntries(false, tree.count())) tree.add(encoded)
+  if (tree.count() !== chain.sequence) {
+    const reason = `its newest entry is ${chain.sequence}, and ${tree.count()} were written`
+    throw new TokError('ledger_corrupt', { position: 'journal', reason })
   }
 
   /** Today's sum, begun anew at midnight. */
@@ -58,10 +83,12 @@ export async function loadJournal(dependencies: {
       }
       const encoded = encodeBody(journalEntryShape, entry)
       chain = { sequence: entry.sequence, head: sha256(encoded) }
+      tree.add(encoded)
       if (entry.direction === 'bought') today().micros += entry.amount ?? 0n
       return journalWrite(entry.sequence, encoded)
     },
     head: () => chain,
+    mark: () => ({ ...chain, root: tree.root(), peaks: tree.peaks() }),
     spentToday: () => today().micros,
   }
 }

@@ -13,20 +13,22 @@ import type { InferenceRecord } from '../wire/journal.ts'
 import { loadAccountBook } from './account-book.ts'
 import { createAccountViews, type AccountViews } from './account-views.ts'
 import { createCallSealing } from './call-sealing.ts'
+import { loadCheckpoints, type Checkpoints } from './checkpoints.ts'
 import { loadJournal, type JournalHead } from './journal.ts'
 import { createOneAfterAnother } from './one-after-another.ts'
 import { loadOwnAdverts, type OwnAdverts } from './own-adverts.ts'
+import { createPruning, type Pruning } from './pruning.ts'
 import { createPurchases, type Purchases } from './purchases.ts'
 import { createReconciliation, type Reconciliation } from './reconciliation.ts'
 import { createRecords, type LedgerRecords } from './records.ts'
 import { createSales, type Sales } from './sales.ts'
+import { bringToSchema } from './schema.ts'
 import { createStatements, type Statements } from './statements.ts'
-import { createCommitQueue, keyOf, SPACES, type CommitQueue, type Store } from './store.ts'
-
-const SCHEMA_VERSION = 1
+import { createCommitQueue, type Store } from './store.ts'
 
 /** An open ledger: what each part of it promises stands with that part. */
-export interface Ledger extends Purchases, Sales, Reconciliation, Statements, OwnAdverts, AccountViews, LedgerRecords {
+export interface Ledger
+  extends Purchases, Sales, Reconciliation, Statements, OwnAdverts, AccountViews, LedgerRecords, Checkpoints, Pruning {
   readonly key: NodeKey
   readonly network: string
   readonly asset: string
@@ -47,7 +49,7 @@ export async function openLedger(
 ): Promise<Ledger> {
   const queue = createCommitQueue(store)
   const records = createRecords(store)
-  await checkSchema(store, queue)
+  await bringToSchema({ store, queue })
   const { book, broken } = await loading('accounts', loadAccountBook({ records, key }, options))
   const journal = await loading('journal', loadJournal({ records, clock }))
   const ownAdverts = await loading('adverts', loadOwnAdverts({ records, queue, key, clock }))
@@ -56,7 +58,8 @@ export async function openLedger(
 
   const oneAfterAnother = createOneAfterAnother()
   const parts = { book, records, journal, queue, sealing, oneAfterAnother, key, clock }
-  const { statementsAfter, statementsOf, callRecord, journalEntries } = records
+  const checkpoints = await loading('checkpoints', loadCheckpoints(parts, options))
+  const { statementsAfter, statementsOf, callRecord, journalEntries, journalStart } = records
   const { network, asset } = options
   return {
     key,
@@ -68,10 +71,14 @@ export async function openLedger(
     ...createStatements(parts, options),
     ...createAccountViews(parts, options),
     ...ownAdverts,
+    ...checkpoints,
+    ...createPruning(parts),
     statementsAfter,
     statementsOf,
     callRecord,
     journalEntries,
+    journalStart,
+    checkpoints: records.checkpoints,
     journalHead: journal.head,
     recordInference: (inference) => queue.commit([journal.append(inference)]),
     async close() {
@@ -89,22 +96,5 @@ async function loading<T>(position: string, load: Promise<T>): Promise<T> {
     const { code, message } = toTokError(thrown)
     if (code !== 'encoding_invalid' && code !== 'signature_invalid') throw thrown
     throw new TokError('ledger_corrupt', { position, reason: message }, { cause: thrown })
-  }
-}
-
-/** Marks a new store, and refuses one that another version wrote. @throws TokError `ledger_corrupt` */
-async function checkSchema(store: Store, queue: CommitQueue): Promise<void> {
-  const schemaKey = keyOf(SPACES.meta, Uint8Array.of(0))
-  const stored = await store.get(schemaKey)
-  if (stored === undefined) {
-    for await (const _ of store.entries(Uint8Array.of(0), Uint8Array.of(0xff))) {
-      throw new TokError('ledger_corrupt', { position: 'meta', reason: 'the schema version is missing' })
-    }
-    await queue.commit([{ key: schemaKey, value: Uint8Array.of(SCHEMA_VERSION) }])
-  } else if (stored[0] !== SCHEMA_VERSION) {
-    throw new TokError('ledger_corrupt', {
-      position: 'meta',
-      reason: `schema ${stored[0]} is not ${SCHEMA_VERSION}: it was written by another version of tok-node`,
-    })
   }
 }

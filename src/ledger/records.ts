@@ -18,11 +18,29 @@ import {
   type SignedStatement,
 } from '../wire/account.ts'
 import { ADVERT, type Advert } from '../wire/advert.ts'
-import { decodeEnvelope, encodeEnvelope, open, type Envelope, type Kind, type Signed } from '../wire/envelope.ts'
-import { ORDER, RECEIPT, VOUCHER, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
+import { CHECKPOINT, type Checkpoint } from '../wire/checkpoint.ts'
+import {
+  decodeEnvelope,
+  encodeEnvelope,
+  envelopeShape,
+  open,
+  type Envelope,
+  type Kind,
+  type Signed,
+} from '../wire/envelope.ts'
+import {
+  ACCEPTANCE,
+  ORDER,
+  RECEIPT,
+  VOUCHER,
+  type Acceptance,
+  type Order,
+  type Receipt,
+  type Voucher,
+} from '../wire/inference.ts'
 import { journalEntryShape, type JournalEntry } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
-import { amount, bytes, decodeBody, encodeBody, optional, record, uint } from '../wire/shape.ts'
+import { amount, bytes, decodeBody, encodeBody, list, optional, record, uint } from '../wire/shape.ts'
 import { liveCall, type AccountHead, type Call } from './account-state.ts'
 import { keyOf, rangeOf, sortableUint, SPACES, type Store, type Write } from './store.ts'
 
@@ -38,6 +56,18 @@ const headShape = record({
   creditLimit: amount,
 })
 
+/** A checkpoint, and the peaks from which the journal's tree goes on after it. */
+const checkpointShape = record({ checkpoint: envelopeShape, peaks: list(bytes(32), 53) })
+
+/** Sequence of the checkpoint after which the journal begins here; what is before was pruned. */
+const JOURNAL_START_KEY = keyOf(SPACES.meta, Uint8Array.of(1))
+
+/** A checkpoint of this node. */
+export interface StoredCheckpoint extends Signed<Checkpoint> {
+  /** Peaks of the tree over the journal's entries that it covers. */
+  readonly peaks: readonly Uint8Array[]
+}
+
 /** One stored statement with its place. */
 export interface StoredStatement extends SignedStatement {
   readonly account: Uint8Array
@@ -46,6 +76,8 @@ export interface StoredStatement extends SignedStatement {
 /** Everything that is recorded about one call. */
 export interface CallRecord {
   readonly order: Signed<Order>
+  /** Kept by the seller. */
+  readonly acceptance: Signed<Acceptance> | undefined
   readonly voucher: Signed<Voucher> | undefined
   /** The voucher a statement settled it with, where that is not the newest. */
   readonly settledVoucher: Signed<Voucher> | undefined
@@ -65,8 +97,12 @@ export interface LedgerRecords {
   statementsOf(accountIdBytes: Uint8Array): AsyncIterable<StoredStatement>
   /** All that is recorded about an order, or undefined if none is. */
   callRecord(orderId: Uint8Array): Promise<CallRecord | undefined>
-  /** The journal's entries as their bytes stand in the chain; oldest first, or newest first. */
-  journalEntries(newestFirst?: boolean): AsyncIterable<{ entry: JournalEntry; encoded: Uint8Array }>
+  /** The journal's entries after `sequence` as their bytes stand in the chain; oldest first, or newest first. */
+  journalEntries(newestFirst?: boolean, sequence?: number): AsyncIterable<{ entry: JournalEntry; encoded: Uint8Array }>
+  /** This node's checkpoints after `sequence`, oldest first, or newest first. */
+  checkpoints(newestFirst?: boolean, sequence?: number): AsyncIterable<StoredCheckpoint>
+  /** The checkpoint after which the journal begins here, or undefined if nothing was pruned. */
+  journalStart(): Promise<StoredCheckpoint | undefined>
 }
 
 /** What the parts of the ledger read, beyond that. */
@@ -83,6 +119,8 @@ export interface Records extends LedgerRecords {
   /** Rejections of proposals at `sequence`, oldest first. */
   rejectionsOf(accountIdBytes: Uint8Array, sequence: number): Promise<readonly Signed<Rejection>[]>
   hasEvidence(accountIdBytes: Uint8Array): Promise<boolean>
+  /** Sequences of the entries up to `sequence` that are on the disk, also of those that were pruned but not deleted yet. */
+  journalSequences(sequence: number): AsyncIterable<number>
   /** This node's own adverts, oldest first. */
   adverts(): AsyncIterable<Signed<Advert>>
 }
@@ -136,6 +174,7 @@ export function createRecords(store: Store): Records {
     if (order === undefined) return undefined
     return {
       order,
+      acceptance: await readSigned(SPACES.acceptance, ACCEPTANCE, orderId),
       voucher: await voucherOf(orderId),
       settledVoucher: await readSigned(SPACES.settledVoucher, VOUCHER, orderId),
       receipt: await receiptOf(orderId),
@@ -183,10 +222,35 @@ export function createRecords(store: Store): Records {
     return false
   }
 
-  async function* journalEntries(newestFirst = false): AsyncIterable<{ entry: JournalEntry; encoded: Uint8Array }> {
-    for await (const [, encoded] of store.entries(...rangeOf(Uint8Array.of(SPACES.journal)), newestFirst)) {
+  async function* journalEntries(
+    newestFirst = false,
+    sequence = 0,
+  ): AsyncIterable<{ entry: JournalEntry; encoded: Uint8Array }> {
+    const start = await journalStart()
+    const after = Math.max(sequence, start?.value.entries ?? 0)
+    for await (const [, encoded] of store.entries(...rangeAfter(SPACES.journal, after), newestFirst)) {
       yield { entry: decodeBody(journalEntryShape, encoded, 'journal entry'), encoded }
     }
+  }
+
+  async function* checkpoints(newestFirst = false, sequence = 0): AsyncIterable<StoredCheckpoint> {
+    for await (const [, value] of store.entries(...rangeAfter(SPACES.checkpoint, sequence), newestFirst)) {
+      yield readCheckpoint(value)
+    }
+  }
+
+  async function* journalSequences(sequence: number): AsyncIterable<number> {
+    const [from] = rangeAfter(SPACES.journal, 0)
+    const [to] = rangeAfter(SPACES.journal, sequence)
+    for await (const [key] of store.entries(from, to)) yield Number(Buffer.from(key).readBigUInt64BE(1))
+  }
+
+  async function journalStart(): Promise<StoredCheckpoint | undefined> {
+    const sequence = await store.get(JOURNAL_START_KEY)
+    if (sequence === undefined) return undefined
+    const stored = await store.get(keyOf(SPACES.checkpoint, sequence))
+    if (stored !== undefined) return readCheckpoint(stored)
+    throw new TokError('ledger_corrupt', { position: 'journal', reason: 'the checkpoint it begins after is missing' })
   }
 
   async function* adverts(): AsyncIterable<Signed<Advert>> {
@@ -209,8 +273,22 @@ export function createRecords(store: Store): Records {
     rejectionsOf,
     hasEvidence,
     journalEntries,
+    journalSequences,
+    checkpoints,
+    journalStart,
     adverts,
   }
+}
+
+function readCheckpoint(stored: Uint8Array): StoredCheckpoint {
+  const { checkpoint, peaks } = decodeBody(checkpointShape, stored, 'checkpoint')
+  return { ...open(CHECKPOINT, checkpoint), peaks }
+}
+
+/** The keys of what is counted in `space`, after `sequence`. */
+function rangeAfter(space: number, sequence: number): [Uint8Array, Uint8Array] {
+  const [, to] = rangeOf(Uint8Array.of(space))
+  return [keyOf(space, sortableUint(sequence + 1)), to]
 }
 
 // Writing: each returns the write, and the caller decides with what it goes to disk in one batch.
@@ -276,6 +354,26 @@ export function evidenceWrite(accountIdBytes: Uint8Array, statement: SignedState
 
 export function journalWrite(sequence: number, encoded: Uint8Array): Write {
   return { key: keyOf(SPACES.journal, sortableUint(sequence)), value: encoded }
+}
+
+export function checkpointWrite({ value, body, signature, peaks }: StoredCheckpoint): Write {
+  return {
+    key: keyOf(SPACES.checkpoint, sortableUint(value.sequence)),
+    value: encodeBody(checkpointShape, { checkpoint: { body, signature }, peaks }),
+  }
+}
+
+export function journalEntryDeletion(sequence: number): Write {
+  return { key: keyOf(SPACES.journal, sortableUint(sequence)), value: undefined }
+}
+
+export function checkpointDeletion(sequence: number): Write {
+  return { key: keyOf(SPACES.checkpoint, sortableUint(sequence)), value: undefined }
+}
+
+/** From now on the journal begins after this checkpoint. */
+export function journalStartWrite({ value }: StoredCheckpoint): Write {
+  return { key: JOURNAL_START_KEY, value: sortableUint(value.sequence) }
 }
 
 /** An advert at its sequence; undefined: it has expired. */

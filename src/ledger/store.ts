@@ -39,6 +39,8 @@ export const SPACES = {
   journal: 0x0d,
   advert: 0x0e,
   settledVoucher: 0x0f,
+  checkpoint: 0x10,
+  reverified: 0x11,
 } as const
 
 /** A key: the space, then its parts. */

@@ -7,7 +7,8 @@ import type { AccountView, JsonObject, VerifyView } from '../gateway/admin-api.t
 import { exportLedger, readingOf } from '../ledger/export.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { createSignatureChecker } from '../ledger/signature-check.ts'
-import { ExportFault, splitLines, verifyExport } from '../ledger/verify-export.ts'
+import { ExportFault, splitLines } from '../ledger/export-lines.ts'
+import { verifyExport } from '../ledger/verify-export.ts'
 import { hashOfName, nameOfHash } from '../wire/hash-name.ts'
 import type { JournalEntry } from '../wire/journal.ts'
 

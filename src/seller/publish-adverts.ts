@@ -96,6 +96,7 @@ export function createAdvertPublisher(dependencies: Dependencies, options: Publi
       slots: options.slots,
       strangerCredit: options.strangerCredit,
       offers,
+      checkpoint: ledger.newestCheckpoint()?.id,
     }
   }
 

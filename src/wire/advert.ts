@@ -44,6 +44,8 @@ const advertShape = record({
   /** Credit a buyer without history may use, in micros. */
   strangerCredit: amount,
   offers: list(offerShape, LIMITS.advertOffers),
+  /** Id of the seller's newest checkpoint: what it had signed and recorded by then it cannot deny later. */
+  checkpoint: optional(bytes(32)),
 })
 export type Advert = Read<typeof advertShape>
 

@@ -5,6 +5,7 @@
  */
 import { DIALECT_WORDS } from './advert.ts'
 import { KEY_BYTES } from './identity.ts'
+import { pricesShape } from './pricing.ts'
 import { LIMITS } from './registry.ts'
 import { amount, bytes, oneOf, optional, record, text, uint, type Read } from './shape.ts'
 
@@ -43,6 +44,9 @@ const inferenceFields = {
   tokenSource: oneOf('provider', 'counted', 'absent'),
   /** What a trade cost or earned, in micros; absent for local inference. */
   amount: optional(amount),
+  /** What was reserved for a trade before it began, in micros, and the prices it was made at, in micros per Mtok. */
+  held: optional(amount),
+  prices: optional(pricesShape),
   /** From the request to the first byte of the answer; absent if there was none. */
   firstByteMs: optional(uint),
   durationMs: uint,

@@ -35,6 +35,7 @@ export const DOMAINS = {
   receipt: 'tok/receipt/1',
   statement: 'tok/statement/1',
   rejection: 'tok/rejection/1',
+  checkpoint: 'tok/checkpoint/1',
   export: 'tok/export/1',
 } as const
 

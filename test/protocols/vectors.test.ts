@@ -14,8 +14,10 @@ import { createDelivery } from '../../src/dialects/delivery.ts'
 import type { Endpoint } from '../../src/dialects/dialect.ts'
 import { estimateInputTokens } from '../../src/dialects/estimate-input-tokens.ts'
 import { breachOfChain, breachOfItem, type AccountHead } from '../../src/ledger/account-state.ts'
+import { verifyProof } from '../../src/ledger/inclusion-proof.ts'
 import type { SignatureChecker } from '../../src/ledger/signature-check.ts'
-import { ExportFault, splitLines, verifyExport } from '../../src/ledger/verify-export.ts'
+import { ExportFault, splitLines } from '../../src/ledger/export-lines.ts'
+import { verifyExport } from '../../src/ledger/verify-export.ts'
 import { billedUsage, type SeenAnswer } from '../../src/market/check-receipt.ts'
 import {
   accountId,
@@ -31,6 +33,7 @@ import {
   type Account,
 } from '../../src/wire/account.ts'
 import { ADVERT, canonicalModel, modelKey, openAdvert } from '../../src/wire/advert.ts'
+import { accountHeadShape, CHECKPOINT } from '../../src/wire/checkpoint.ts'
 import { decodeEnvelope, open, signingInput, type Kind } from '../../src/wire/envelope.ts'
 import { keyOfPeer, peerOfKey, verifySignature } from '../../src/wire/identity.ts'
 import {
@@ -52,6 +55,7 @@ import {
   type Voucher,
 } from '../../src/wire/inference.ts'
 import { journalEntryShape } from '../../src/wire/journal.ts'
+import { createMerkleTree, isIncluded } from '../../src/wire/merkle.ts'
 import { priceUsage, type BilledUsage, type Prices } from '../../src/wire/pricing.ts'
 import { decodeBody, encodeBody, type Shape } from '../../src/wire/shape.ts'
 
@@ -65,6 +69,7 @@ const KINDS: Readonly<Record<string, Kind<unknown>>> = {
   receipt: anyKind(RECEIPT),
   statement: anyKind(STATEMENT),
   rejection: anyKind(REJECTION),
+  checkpoint: anyKind(CHECKPOINT),
 }
 
 const SHAPES: Readonly<Record<string, Shape<unknown>>> = {
@@ -79,6 +84,7 @@ const SHAPES: Readonly<Record<string, Shape<unknown>>> = {
   proposal: proposalShape,
   countersignature: countersignatureShape,
   'journal-entry': journalEntryShape,
+  'account-head': accountHeadShape,
 }
 
 function anyKind<T>(kind: Kind<T>): Kind<unknown> {
@@ -160,14 +166,27 @@ const RUN: Readonly<Record<string, (of: Case) => Result | Promise<Result>>> = {
   },
   async export(of) {
     const file = (of['lines'] as readonly string[]).map((line) => `${line}\n`).join('')
-    try {
-      await verifyExport(splitLines(chunksOf(file)), signatureChecker)
-      return {}
-    } catch (thrown) {
-      if (thrown instanceof ExportFault)
-        throw new TokError('export_invalid', { reason: thrown.message }, { cause: thrown })
-      throw thrown
-    }
+    await atStep(of, () => verifyExport(splitLines(chunksOf(file)), signatureChecker))
+    return {}
+  },
+  async proof(of) {
+    const bytes = Buffer.from(text(of, 'line'))
+    await atStep(of, () => verifyProof({ bytes, offset: 0, number: 1 }, signatureChecker))
+    return {}
+  },
+  merkle(of) {
+    const leaves = (of['leaves'] as readonly string[]).map(fromHex)
+    const tree = createMerkleTree()
+    for (const leaf of leaves) tree.add(leaf)
+    const paths = of['paths'] as readonly (readonly string[])[]
+    const included = leaves.map((leaf, index) =>
+      isIncluded(
+        { leaf, index, path: paths[index]!.map(fromHex) },
+        { count: leaves.length, root: fromHex(text(of, 'root')) },
+      ),
+    )
+    expect(included).toEqual(leaves.map(() => true))
+    return { root: toHex(tree.root()), peaks: tree.peaks().map(toHex) }
   },
   item(of) {
     const receipt = of['receipt'] === undefined ? undefined : (billOf(of['receipt']) as Receipt)
@@ -175,6 +194,17 @@ const RUN: Readonly<Record<string, (of: Case) => Result | Promise<Result>>> = {
     refuseBreach(breachOfItem(billOf(of['item']), termsOf(of) as Order, promised, receipt))
     return {}
   },
+}
+
+/** A fault of a file is an `export_invalid`, at the step that the case names. */
+async function atStep(of: Case, verify: () => Promise<unknown>): Promise<void> {
+  try {
+    await verify()
+  } catch (thrown) {
+    if (!(thrown instanceof ExportFault)) throw thrown
+    expect(`${of.check} ${thrown.step}`).toBe(of.step)
+    throw new TokError('export_invalid', { reason: thrown.message }, { cause: thrown })
+  }
 }
 
 /** Checks signatures as the worker threads of the ledger do, in this one. */

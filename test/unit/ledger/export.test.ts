@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fromBase64Url, toBase64Url, toHex, utf8 } from '../../../src/base/bytes.ts'
 import { EXPORT_SEAL, exportLedger, FIRST_LINK, signedMembers, writeLine } from '../../../src/ledger/export.ts'
 import { createSignatureChecker, type SignatureClaim } from '../../../src/ledger/signature-check.ts'
-import { ExportFault, splitLines, verifyExport, verifyExportFile } from '../../../src/ledger/verify-export.ts'
+import { ExportFault, splitLines } from '../../../src/ledger/export-lines.ts'
+import { verifyExport, verifyExportFile } from '../../../src/ledger/verify-export.ts'
 import { seal } from '../../../src/wire/envelope.ts'
 import { ORDER } from '../../../src/wire/inference.ts'
 import {
@@ -43,7 +44,7 @@ describe('an export', () => {
         ],
         unsettled: 1,
         journalEntries: 2,
-        signatures: 8,
+        signatures: 9,
       })
     }
   })
@@ -76,7 +77,7 @@ describe('an export', () => {
     const { counterparty: _, order: __, ...line } = lineOf(order, 'bought')
     await buyer.ledger.recordInference({ ...line, direction: 'local' })
     const verified = await verify(await collect(exportLedger(buyer.ledger, EXPORTED_AT_MS)))
-    expect(verified).toMatchObject({ accounts: [], unsettled: 0, journalEntries: 1, lines: 3, signatures: 1 })
+    expect(verified).toMatchObject({ accounts: [], unsettled: 0, journalEntries: 1, lines: 4, signatures: 2 })
   })
 
   test('of an empty ledger is a header and a seal', async () => {
@@ -114,12 +115,12 @@ describe('a changed export', () => {
 
   const CHANGES: readonly [name: string, change: (all: readonly string[]) => readonly string[], fault: RegExp][] = [
     ['that lost its end', (all) => all.slice(0, -1), /ends before its seal/],
-    ['that is cut within a line', (all) => [...all.slice(0, -1), (all.at(-1) ?? '').slice(0, -9)], /^line 7.*cut off/],
+    ['that is cut within a line', (all) => [...all.slice(0, -1), (all.at(-1) ?? '').slice(0, -9)], /^line 8.*cut off/],
     ['with nothing in it', () => [], /ends before its seal/],
     ['with two lines swapped', (all) => swapped(all, 1, 2), /^line 2/],
     ['without one line', (all) => all.toSpliced(3, 1), /^line 4/],
     ['with a line twice', (all) => all.toSpliced(3, 0, all[3] ?? ''), /^line 5/],
-    ['with a line after the seal', (all) => [...all, all[0] ?? ''], /^line 8.*after the seal/],
+    ['with a line after the seal', (all) => [...all, all[0] ?? ''], /^line 9.*after the seal/],
     ['without its header', (all) => all.slice(1), /^line 1.*header/],
     ['with an unknown line', (all) => all.toSpliced(1, 0, '{"kind":"gift"}\n'), /^line 2.*unknown kind/],
     ['with an empty line', (all) => all.toSpliced(1, 0, '\n'), /^line 2.*not JSON/],
@@ -149,7 +150,7 @@ describe('a changed export', () => {
   test('with the seal of another export of the same node is refused', async () => {
     const pair = await LedgerPair.reconciled()
     const other = await collect(exportLedger(pair.seller.ledger, EXPORTED_AT_MS))
-    await expect(verify([...lines.slice(0, -1), other.at(-1) ?? ''])).rejects.toThrow(/^line 7/)
+    await expect(verify([...lines.slice(0, -1), other.at(-1) ?? ''])).rejects.toThrow(/^line 8/)
   })
 
   test('with a signature in its second mathematical form (S + L) is refused by both engines', async () => {
@@ -237,7 +238,7 @@ describe('an export file', () => {
     const file = join(directory, `${engine}.ndjson`)
     const text = (await collect(exportLedger(pair.buyer.ledger, EXPORTED_AT_MS))).join('')
     await writeFile(file, text)
-    expect(await verifyExportFile(file, engine)).toMatchObject({ engine, statements: 1, signatures: 6 })
+    expect(await verifyExportFile(file, engine)).toMatchObject({ engine, statements: 1, signatures: 7 })
     await writeFile(file, text.replace('"owed":"20"', '"owed":"21"'))
     await expect(verifyExportFile(file, engine)).rejects.toMatchObject({
       code: 'export_invalid',
