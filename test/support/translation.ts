@@ -7,7 +7,7 @@ import OpenAI from 'openai'
 import { expect } from 'vitest'
 import { TokError } from '../../src/base/errors.ts'
 import { createOpaqueSeal } from '../../src/dialects/conversation/opaque-state.ts'
-import { DIALECTS, ENDPOINTS, type Dialect } from '../../src/dialects/dialect.ts'
+import { DIALECTS, type Dialect } from '../../src/dialects/dialect.ts'
 import type { AnswerHead } from '../../src/dialects/exchange.ts'
 import { asList, asObject, type JsonObject } from '../../src/dialects/json-value.ts'
 import { adaptRequest, GENERATING, type TranslationTarget } from '../../src/dialects/translate.ts'
@@ -194,10 +194,10 @@ export function hearWhole(asked: Asked, answer: ScriptedAnswer): Translated & { 
 export type Cut = (bytes: Buffer) => Iterable<Buffer>
 
 /** All at once. */
-export const inOnePiece: Cut = (bytes) => [bytes]
+const inOnePiece: Cut = (bytes) => [bytes]
 
 /** One by one. */
-export const inBytes: Cut = function* (bytes) {
+const inBytes: Cut = function* (bytes) {
   for (let at = 0; at < bytes.length; at += 1) yield bytes.subarray(at, at + 1)
 }
 
@@ -225,7 +225,7 @@ export function createRandom(seed: number): () => number {
 }
 
 /** What the official SDK of a dialect adds a stream up to. */
-export async function readBySdk(
+async function readBySdk(
   dialect: Dialect,
   text: string,
 ): Promise<{ readonly message: JsonObject; readonly error: Error | undefined }> {
@@ -352,10 +352,7 @@ function gistOfMessage(message: JsonObject): Gist {
   }
 }
 
-/** The names of a dialect's endpoint, for titles. */
-export const pathOf = (dialect: Dialect): string => ENDPOINTS[GENERATING[dialect]].path
-
-/** A request as a target is sent it, or the failure it was refused with. */
+/** A request as a target is sent it. */
 export interface Sent {
   readonly sent: JsonObject
   readonly dropped: readonly string[]

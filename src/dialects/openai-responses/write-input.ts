@@ -63,11 +63,14 @@ class InputWriter {
   readonly #writing: RequestWriting
   /** How each call was called; results of other dialects do not tell. */
   readonly #kinds = new Map<string, ToolKind>()
+  /** The result of each call: the last one, if there are several. */
+  readonly #results: ReadonlyMap<string, ToolResultPart>
   readonly #texts: string[] = []
   readonly input: JsonObject[] = []
 
   constructor(conversation: Conversation, writing: RequestWriting) {
     this.#writing = writing
+    this.#results = lastResults(conversation)
     for (const turn of conversation.turns) this.#addTurn(turn)
   }
 
@@ -103,6 +106,11 @@ class InputWriter {
       this.input.push(item)
     }
     flush()
+    for (const part of turn.parts) {
+      // A call without a result is refused.
+      const isUnanswered = part.kind === 'tool-call' && !this.#results.has(part.callId)
+      if (isUnanswered) this.input.push(this.#writeResult(noResult(part)))
+    }
   }
 
   /** A part of the assistant's message; undefined for what is no part of one. */
@@ -151,7 +159,7 @@ class InputWriter {
       case 'tool-call':
         return this.#writeCall(part)
       case 'tool-result':
-        return this.#writeResult(part)
+        return this.#answerCall(part)
       case 'native':
         if (part.native.dialect === 'openai-responses') return part.native.value
         this.#drop(part.type)
@@ -214,6 +222,17 @@ class InputWriter {
       case 'apply-patch':
         return { type: 'apply_patch_call', status: 'completed', ...base, operation: parseObject(input) ?? {} }
     }
+  }
+
+  /** The result of a call; undefined for one that a later one replaces. One whose call is not known is told by the user. */
+  #answerCall(result: ToolResultPart): JsonObject | undefined {
+    if (this.#results.get(result.callId) === result) return this.#writeResult(result)
+    if (this.#kinds.has(result.callId)) return undefined
+    this.#unmarked(result)
+    const output = this.#writeOutput(result)
+    const told = typeof output === 'string' ? [{ type: 'input_text', text: output }] : output
+    const content = [{ type: 'input_text', text: `Result of the call ${result.callId}:` }, ...told]
+    return { type: 'message', role: 'user', content }
   }
 
   #writeResult(result: ToolResultPart): JsonObject {
@@ -379,4 +398,19 @@ function shellOutput(text: string): unknown {
 /** A part that only another dialect knows, whose text can be read all the same. */
 function isReadable(part: NativePart): part is NativePart & { readonly text: string } {
   return part.native.dialect !== 'openai-responses' && part.text !== undefined && part.text !== ''
+}
+
+/** Of each call the last result that stands after it. */
+function lastResults({ turns }: Conversation): ReadonlyMap<string, ToolResultPart> {
+  const called = new Set<string>()
+  const results = new Map<string, ToolResultPart>()
+  for (const part of turns.flatMap(({ parts }) => parts)) {
+    if (part.kind === 'tool-call') called.add(part.callId)
+    if (part.kind === 'tool-result' && called.has(part.callId)) results.set(part.callId, part)
+  }
+  return results
+}
+
+function noResult({ toolKind, callId }: ToolCallPart): ToolResultPart {
+  return { kind: 'tool-result', toolKind, callId, content: [{ kind: 'text', text: 'No result.' }], isError: true }
 }

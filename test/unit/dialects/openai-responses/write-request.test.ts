@@ -97,17 +97,50 @@ describe('the conversation', () => {
   })
 
   test('B31: the order of text and calls is kept', () => {
-    const { input } = write({ turns: [turn('assistant', text('a'), call('c', 'f'), text('b'))] })
+    const { input } = write({
+      turns: [turn('assistant', text('a'), call('c', 'f'), text('b')), turn('user', result('c', text('1')))],
+    })
     expect(input).toEqual([
       { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'a', annotations: [] }] },
       { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' },
       { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'b', annotations: [] }] },
+      { type: 'function_call_output', call_id: 'c', output: '1' },
+    ])
+  })
+
+  test('a call that nobody answered gets a result that says so', () => {
+    const { input } = write({ turns: [turn('assistant', call('c', 'f')), turn('user', text('b'))] })
+    expect(input[1]).toEqual({ type: 'function_call_output', call_id: 'c', output: 'Error: No result.' })
+  })
+
+  test('a result that belongs to no call is told by the user, and of two for one call the last counts', () => {
+    const { input } = write({
+      turns: [
+        turn('assistant', call('c', 'f')),
+        turn('user', result('c', text('1')), result('c', text('2')), result('x', text('3'))),
+      ],
+    })
+    expect(input.slice(1)).toEqual([
+      { type: 'function_call_output', call_id: 'c', output: '2' },
+      {
+        type: 'message',
+        role: 'user',
+        content: [
+          { type: 'input_text', text: 'Result of the call x:' },
+          { type: 'input_text', text: '3' },
+        ],
+      },
     ])
   })
 
   test('B5: results stand before the text that follows them', () => {
-    const { input } = write({ turns: [turn('user', result('a', text('1')), result('b', text('2')), text('go on'))] })
-    expect(input.map((item) => item['call_id'] ?? item['content'])).toEqual([
+    const { input } = write({
+      turns: [
+        turn('assistant', call('a', 'f'), call('b', 'f')),
+        turn('user', result('a', text('1')), result('b', text('2')), text('go on')),
+      ],
+    })
+    expect(input.slice(2).map((item) => item['call_id'] ?? item['content'])).toEqual([
       'a',
       'b',
       [{ type: 'input_text', text: 'go on' }],
@@ -118,6 +151,7 @@ describe('the conversation', () => {
     const image: Part = { kind: 'image', source: { kind: 'base64', mediaType: 'image/png', data: 'AA==' } }
     const { input } = write({
       turns: [
+        turn('assistant', ...['a', 'b', 'c', 'd', 'e'].map((callId) => call(callId, 'f'))),
         turn(
           'user',
           result('a'),
@@ -129,7 +163,7 @@ describe('the conversation', () => {
       ],
     })
     const shown = { type: 'input_image', image_url: 'data:image/png;base64,AA==', detail: 'auto' }
-    expect(input.map((item) => item['output'])).toEqual([
+    expect(input.slice(5).map((item) => item['output'])).toEqual([
       '',
       '  x\n',
       [
@@ -283,9 +317,12 @@ describe('tools', () => {
 
   test('B11, B12: deferred tools are offered once something refers to them', () => {
     const tools = [tool({ name: 'a', isDeferred: true }), tool({ name: 'b', isDeferred: true })]
-    const { body, input } = write({ tools, turns: [turn('user', result('c', { kind: 'tool-reference', name: 'a' }))] })
+    const { body, input } = write({
+      tools,
+      turns: [turn('assistant', call('c', 'f')), turn('user', result('c', { kind: 'tool-reference', name: 'a' }))],
+    })
     expect(asList(body['tools']).map((each) => asObject(each)['name'])).toEqual(['a'])
-    expect(input[0]?.['output']).toBe('The tool a is loaded now.')
+    expect(input[1]?.['output']).toBe('The tool a is loaded now.')
   })
 
   const search: HostedTool = {

@@ -1,8 +1,8 @@
 /**
  * A client of Messages, a provider of Chat Completions or Responses: the stream. Every case is one that broke a real client.
  *
- * Elsewhere, since they are about time, connections or bytes that are not translated: A27 and A29 (keep-alive and silence,
- * test/http), A28 (pings within one dialect pass through, test/http/facade-passthrough.test.ts). The numbers that are missing
+ * Elsewhere, since they are about time, connections or bytes that are not translated: A27 (keep-alive,
+ * test/http/facade-translation.test.ts), A29 (silence, test/http/facade-failures.test.ts), A28 (pings within one dialect pass through, test/http/facade-passthrough.test.ts). The numbers that are missing
  * were never given.
  */
 import { describe, expect, test } from 'vitest'

@@ -268,6 +268,44 @@ describe('Chat Completions to a provider of Messages: the request', () => {
     expect(ask(members)).toEqual(written)
   })
 
+  test.each(
+    (['anthropic-messages', 'openai-chat', 'openai-responses'] as const).flatMap((to) =>
+      (['openai-chat', 'anthropic-messages'] as const).flatMap((from) =>
+        from === to ? [] : [genericTarget(to), vendorTarget(to)].map((target) => ({ from, target })),
+      ),
+    ),
+  )(
+    'C17: results that are doubled, lost or nobody’s do not break $from to $target.name in $target.dialect',
+    ({ from, target }) => {
+      const chat = [
+        { role: 'user', content: 'Go' },
+        { role: 'assistant', content: 'Well.', tool_calls: [called('a'), called('b')] },
+        { role: 'tool', tool_call_id: 'a', content: 'first' },
+        { role: 'tool', tool_call_id: 'a', content: 'second' },
+        { role: 'tool', tool_call_id: 'nobody', content: 'stray' },
+        { role: 'user', content: 'On' },
+      ]
+      const results = ['a first', 'a second', 'nobody stray'].map((line) => {
+        const [id, content] = line.split(' ')
+        return { type: 'tool_result', tool_use_id: id, content }
+      })
+      const claude = [
+        { role: 'user', content: 'Go' },
+        { role: 'assistant', content: ['a', 'b'].map((id) => ({ type: 'tool_use', id, name: 'read', input: {} })) },
+        { role: 'user', content: [...results, { type: 'text', text: 'On' }] },
+      ]
+      const { sent } = send({
+        from,
+        request: requestOf(from, { messages: from === 'openai-chat' ? chat : claude }),
+        target,
+      })
+      const text = JSON.stringify(sent)
+      expect(text).toContain('second')
+      expect(text).toContain('stray')
+      expect(text).not.toContain('first')
+    },
+  )
+
   test('C19: system messages alone get a user turn', () => {
     const written = ask({ messages: [{ role: 'system', content: 'You help.' }] })
     expect(JSON.stringify(written.sent['system'])).toContain('You help.')

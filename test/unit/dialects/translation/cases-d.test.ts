@@ -1,8 +1,8 @@
 /**
  * A client of Responses (Codex), a provider of Messages or Chat Completions.
  *
- * Elsewhere: D8 (retries are the facade's, test/http/facade-failures.test.ts), D28, D29 and D31 to D33 (compaction and
- * WebSocket, test/http and test/unit/gateway), D35 (encodings, test/http/facade-failures.test.ts), D43 (two sessions: the
+ * Elsewhere: D8 (retries are the facade's, test/http/facade-failures.test.ts), D28 and D29
+ * (test/http/responses-compaction.test.ts), D31 to D33 (test/http/responses-websocket.test.ts), D35 (encodings, test/http/facade-failures.test.ts), D43 (two sessions: the
  * translation keeps no state; asserted below for two interleaved answers). D5 is a rule of every stream
  * (translation-stream-rules.ts). The numbers that are missing were never given.
  */
