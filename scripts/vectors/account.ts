@@ -12,6 +12,7 @@ import {
   REJECTION,
   STATEMENT,
   statementsFrameShape,
+  wantedShape,
   type Account,
   type CallItem,
   type DualSigned,
@@ -20,7 +21,7 @@ import {
 } from '../../src/wire/account.ts'
 import { seal, signingInput } from '../../src/wire/envelope.ts'
 import type { NodeKey } from '../../src/wire/identity.ts'
-import { ORDER, RECEIPT, VOUCHER, type Receipt, type Voucher } from '../../src/wire/inference.ts'
+import { ACCEPTANCE, ORDER, RECEIPT, VOUCHER, type Receipt, type Voucher } from '../../src/wire/inference.ts'
 import { priceUsage } from '../../src/wire/pricing.ts'
 import { DOMAINS, LIMITS } from '../../src/wire/registry.ts'
 import { encodeBody } from '../../src/wire/shape.ts'
@@ -138,6 +139,11 @@ function statements(): Case[] {
     whole('the first statement', first),
     whole('the second statement', second),
     whole('a statement on the ground of a rejection', { ...second, rejection: digestOf('a rejection') }),
+    whole('a statement after both went back to copies', {
+      ...second,
+      buyerRestoredAtMs: NOW_MS,
+      sellerRestoredAtMs: NOW_MS + 1,
+    }),
     whole('a statement of 32 items', {
       ...first,
       items: Array.from({ length: LIMITS.statementItems }, (_, index) => ({
@@ -326,8 +332,21 @@ const rejection: Rejection = {
 const { body: orderBody, signature: orderSignature } = seal(ORDER, order, KEYS.buyer)
 const { body: voucherBody, signature: voucherSignature } = seal(VOUCHER, voucher, KEYS.buyer)
 const { body: receiptBody, signature: receiptSignature } = seal<Receipt>(RECEIPT, receipt, KEYS.seller)
+const { body: acceptanceBody, signature: acceptanceSignature } = seal(
+  ACCEPTANCE,
+  {
+    type: DOMAINS.acceptance,
+    network: NETWORK,
+    order: item.order,
+    seller: KEYS.seller.publicKey,
+    acceptedAtMs: NOW_MS,
+    creditLimit: 110_000n,
+  },
+  KEYS.seller,
+)
 const { body: firstBody, signature: firstSignature } = seal(STATEMENT, first, KEYS.seller)
 const ORDER_ENVELOPE = { body: orderBody, signature: orderSignature }
+const ACCEPTANCE_ENVELOPE = { body: acceptanceBody, signature: acceptanceSignature }
 const VOUCHER_ENVELOPE = { body: voucherBody, signature: voucherSignature }
 const RECEIPT_ENVELOPE = { body: receiptBody, signature: receiptSignature }
 
@@ -347,6 +366,19 @@ function messages(): Case[] {
     readable('statements', 'statements', statementsFrameShape, { statements: [sign(first), sign(second)] }),
     readable('no statements', 'statements', statementsFrameShape, { statements: [] }),
     readable('evidence of an order', 'evidence', evidenceShape, { order: ORDER_ENVELOPE }),
+    readable('a hello of a ledger that is a copy', 'hello', helloShape, {
+      account,
+      sequence: 0,
+      calls: [],
+      restoredAtMs: NOW_MS,
+    }),
+    readable('papers that are wanted', 'wanted', wantedShape, { orders: [item.order] }),
+    readable('no papers wanted', 'wanted', wantedShape, { orders: [] }),
+    readable('evidence that the seller took an order', 'evidence', evidenceShape, {
+      order: ORDER_ENVELOPE,
+      acceptance: ACCEPTANCE_ENVELOPE,
+      voucher: VOUCHER_ENVELOPE,
+    }),
     readable('evidence of a call', 'evidence', evidenceShape, {
       order: ORDER_ENVELOPE,
       voucher: VOUCHER_ENVELOPE,
@@ -389,6 +421,11 @@ function rejectedMessages(): Case[] {
       'eight statements',
       'statements',
       encode({ statements: Array.from({ length: LIMITS.statementsPerFrame + 1 }, () => sign(first)) }),
+    ),
+    unreadable(
+      'papers of 225 orders wanted',
+      'wanted',
+      encode({ orders: Array.from({ length: LIMITS.wantedOrders + 1 }, () => item.order) }),
     ),
     unreadable('evidence without an order', 'evidence', encode({ voucher: VOUCHER_ENVELOPE })),
     unreadable(

@@ -125,7 +125,9 @@ export const ERRORS = {
   voucher_timeout: entry(402, 'buyer', 'no voucher came for {timeoutMs} ms while the window was used up', 'sign vouchers in time', PEER),
   order_maximum_reached: entry(402, 'buyer', 'the answer reached the maximum of its order', 'order with a higher maximum', PEER),
   statement_invalid: entry(400, 'seller', 'the statement is not acceptable: {reason}', 'correct it, or take out the refused item', PEER),
-  account_forked: entry(409, 'network', 'two signed statements stand at sequence {sequence}', 'both are kept as evidence; the account is frozen', PEER),
+  statement_outdated: entry(409, 'buyer', 'the statement was proposed before the buyer went back to a copy of its ledger', 'propose it anew', PEER),
+  account_rolled_back: entry(409, 'network', 'the ledger of {peer} and this one part at sequence {sequence}, where both were brought up from copies', 'keep the side that was used last; on the other, start over with `tok-node ledger recover`', PEER),
+  account_forked: entry(409, 'network', 'two signed statements stand at sequence {sequence}', 'both are kept as evidence, see `tok-node ledger evidence`; the account is frozen', PEER),
   call_aborted: entry(499, 'buyer', 'the buyer stopped the call', 'nothing: it settles at what was delivered', PEER),
 
   // Files and verification.

@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { equalBytes } from '../base/bytes.ts'
 import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
+import { catchUp, type ExchangeFrames } from '../ledger/catch-up.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Frame, FrameStream, Network } from '../network/network.ts'
 import {
@@ -13,7 +14,6 @@ import {
   evidenceShape,
   helloShape,
   proposalShape,
-  statementsFrameShape,
   type Account,
   type Hello,
 } from '../wire/account.ts'
@@ -41,7 +41,7 @@ export interface Settler {
 const COALESCE_MS = 50
 const RETRY_FIRST_MS = 1_000
 const RETRY_MAX_MS = 60_000
-/** Frames of one exchange: statements, evidence and proposals of the fullest account, several times over. */
+/** Frames of one exchange that bring no statement: evidence and proposals of the fullest account, several times over. */
 const FRAMES_PER_EXCHANGE = 4_096
 
 interface Dependencies {
@@ -139,11 +139,22 @@ async function runExchange(
     if (frame === undefined) throw new TokError('seller_misbehaved', { peer, reason: 'it ended the exchange early' })
     return frame
   }
+  const frames: ExchangeFrames = {
+    write: (type, payload) => stream.write(type, payload),
+    async read(type) {
+      const frame = await next()
+      expect(frame, type, peer)
+      return frame.payload
+    },
+    onProgress() {
+      framesLeft = FRAMES_PER_EXCHANGE
+    },
+  }
   try {
     const mine = ledger.hello(account)
     await stream.write(FRAMES.hello, encodeBody(helloShape, mine))
     const theirs = readHello(await next(), peer, ledger.network, account)
-    await bringTogether(stream, theirs, mine)
+    await catchUp(ledger, account, { mine, theirs, isBuyer: true }, frames)
     for (const evidence of ledger.evidenceFor(account, theirs)) {
       await stream.write(FRAMES.evidence, encodeBody(evidenceShape, evidence))
     }
@@ -170,32 +181,6 @@ async function runExchange(
     const error = toTokError(thrown)
     stream.abort(error)
     throw error
-  }
-
-  /** Sends the statements the other side lacks, takes those this side lacks, and freezes the account at a fork. */
-  async function bringTogether(on: FrameStream, theirs: Hello, mine: Hello): Promise<void> {
-    const isFork =
-      theirs.sequence === mine.sequence &&
-      mine.head !== undefined &&
-      (theirs.head === undefined || !equalBytes(theirs.head, mine.head))
-    for (let from = isFork ? mine.sequence - 1 : theirs.sequence; from < mine.sequence;) {
-      const statements = await ledger.statementsAfter(account, from)
-      await on.write(FRAMES.statements, encodeBody(statementsFrameShape, { statements }))
-      from += statements.length
-    }
-    for (let from = isFork ? mine.sequence - 1 : mine.sequence; from < theirs.sequence;) {
-      const frame = await next()
-      expect(frame, FRAMES.statements, peer)
-      const { statements } = decodeBody(statementsFrameShape, frame.payload, 'statements')
-      if (statements.length === 0) throw new TokError('seller_misbehaved', { peer, reason: 'statements are missing' })
-      if (isFork) {
-        const own = await ledger.statementsAfter(account, from)
-        await ledger.freeze(account, 'both sides hold different statements at one sequence', [...own, ...statements])
-        throw new TokError('account_forked', { sequence: mine.sequence })
-      }
-      await ledger.appendStatements(account, statements)
-      from += statements.length
-    }
   }
 }
 

@@ -7,7 +7,8 @@ import { TokError } from '../base/errors.ts'
 import { accountId, STATEMENT, type Account } from '../wire/account.ts'
 import { open } from '../wire/envelope.ts'
 import type { NodeKey } from '../wire/identity.ts'
-import { frozenBy, NO_HEAD, refusedCallOf, type AccountState, type Call } from './account-state.ts'
+import { frozenBy, NO_HEAD, provenBy, refusedCallOf, type AccountState, type Call } from './account-state.ts'
+import { checkNatively, judgeConflict } from './equivocation.ts'
 import type { Records } from './records.ts'
 
 export interface AccountBook {
@@ -24,6 +25,11 @@ export interface AccountBook {
   findCall(orderId: Uint8Array): { state: AccountState; call: Call } | undefined
 }
 
+export interface AccountBookOptions extends Pick<Account, 'network' | 'asset'> {
+  /** When this ledger was last brought up from a copy; undefined: never. */
+  readonly restoredAtMs: number | undefined
+}
+
 /**
  * Loads the accounts of the node that owns `key`, and their open calls; `broken` are those calls that were live when the
  * process ended.
@@ -31,7 +37,7 @@ export interface AccountBook {
  */
 export async function loadAccountBook(
   { records, key }: { readonly records: Records; readonly key: NodeKey },
-  options: Pick<Account, 'network' | 'asset'>,
+  options: AccountBookOptions,
 ): Promise<{ readonly book: AccountBook; readonly broken: readonly Call[] }> {
   const book = createAccountBook(key, options)
   for await (const { account, head } of records.heads()) {
@@ -65,15 +71,15 @@ async function loadExchange(state: AccountState, records: Records): Promise<void
   if (frame !== undefined) state.pending = { statement: open(STATEMENT, frame), frame }
   const rejection = (await records.rejectionsOf(state.id, state.head.sequence + 1)).at(-1)
   state.rejection = rejection?.id
-  if (state.side === 'seller' && rejection !== undefined && refusedCallOf(state, rejection.value) === undefined) {
+  const isFinal = rejection !== undefined && rejection.value.code !== 'statement_outdated'
+  if (state.side === 'seller' && isFinal && refusedCallOf(state, rejection.value) === undefined) {
     state.frozen = frozenBy(rejection.value)
   }
-  if (await records.hasEvidence(state.id)) {
-    state.frozen = 'both sides signed different statements at one sequence; the proof is kept'
-  }
+  const [one, other] = await records.evidenceOf(state.id)
+  if (one !== undefined && other !== undefined) state.frozen = provenBy(judgeConflict(one, other, checkNatively))
 }
 
-function createAccountBook(key: NodeKey, { network, asset }: Pick<Account, 'network' | 'asset'>): AccountBook {
+function createAccountBook(key: NodeKey, { network, asset, restoredAtMs }: AccountBookOptions): AccountBook {
   /** By id in hexadecimal. */
   const accounts = new Map<string, AccountState>()
   const accountOfOrder = new Map<string, AccountState>()
@@ -93,6 +99,8 @@ function createAccountBook(key: NodeKey, { network, asset }: Pick<Account, 'netw
       rejection: undefined,
       frozen: undefined,
       reconciled: false,
+      ownRestoredAtMs: restoredAtMs,
+      otherRestoredAtMs: undefined,
       creditLimitTold: undefined,
     }
     accounts.set(toHex(id), state)

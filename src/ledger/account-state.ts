@@ -7,9 +7,10 @@ import { toTokError, TokError, type ErrorCode } from '../base/errors.ts'
 import type { Account, CallItem, ProposalFrame, Rejection, Statement } from '../wire/account.ts'
 import type { Signed } from '../wire/envelope.ts'
 import { peerOfKey } from '../wire/identity.ts'
-import { checkBilling, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
+import { checkBilling, type Acceptance, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
 import type { BilledUsage } from '../wire/pricing.ts'
 import { DOMAINS, LIMITS } from '../wire/registry.ts'
+import type { Conflict } from './equivocation.ts'
 
 /** A call that no statement has settled yet. */
 export interface Call {
@@ -23,6 +24,8 @@ export interface Call {
   /** The newest voucher that is on disk. */
   voucher: Signed<Voucher> | undefined
   receipt: Signed<Receipt> | undefined
+  /** The seller's word that it took the order, where this side has it. */
+  acceptance: Signed<Acceptance> | undefined
 }
 
 /** Where the chain of an account stands. */
@@ -57,6 +60,9 @@ export interface AccountState {
   frozen: string | undefined
   /** True once HELLO was exchanged on the present connection; nothing is signed before (R9). */
   reconciled: boolean
+  /** When this ledger, and the other side's by its newest HELLO, were last brought up from a copy; undefined: never. */
+  readonly ownRestoredAtMs: number | undefined
+  otherRestoredAtMs: number | undefined
   /** The seller's newest word on the credit limit; undefined before any. */
   creditLimitTold: bigint | undefined
 }
@@ -65,7 +71,15 @@ export const NO_HEAD: AccountHead = { sequence: 0, head: undefined, owed: 0n, pa
 
 /** A call that begins. */
 export function liveCall(order: Signed<Order>): Call {
-  return { order, live: true, disputed: false, isHeldBack: false, voucher: undefined, receipt: undefined }
+  return {
+    order,
+    live: true,
+    disputed: false,
+    isHeldBack: false,
+    voucher: undefined,
+    receipt: undefined,
+    acceptance: undefined,
+  }
 }
 
 /** The peer ID of the other side. */
@@ -161,6 +175,8 @@ export function buildStatement(state: AccountState, creditLimit: bigint, issuedA
     creditLimit,
     issuedAtMs,
     rejection: state.rejection,
+    buyerRestoredAtMs: state.otherRestoredAtMs,
+    sellerRestoredAtMs: state.ownRestoredAtMs,
   }
 }
 
@@ -244,6 +260,9 @@ export function judgeProposal(
   const refuse = (reason: string, order?: Uint8Array): Refusal => ({ code: 'statement_invalid', reason, order })
   const breach = breachOfChain(state.account, state.head, statement)
   if (breach !== undefined) return refuse(breach)
+  if (statement.buyerRestoredAtMs !== state.ownRestoredAtMs) {
+    return { code: 'statement_outdated', reason: 'the buyer went back to a copy since', order: undefined }
+  }
   if (!isSame(statement.rejection, lastRejection)) return refuse('it does not name the rejection before it')
   if (statement.items.length === 0) return refuse('it settles nothing')
   for (const item of statement.items) {
@@ -268,6 +287,11 @@ export function refusedCallOf(state: AccountState, { order }: Rejection): Call |
 /** Why an account is frozen whose statement the buyer refuses as a whole: there is nothing to take out of it. */
 export function frozenBy(rejection: Rejection): string {
   return `the buyer rejects statement ${rejection.sequence}`
+}
+
+/** Why an account is frozen on which somebody signed two histories. */
+export function provenBy({ equivocators, sequence }: Pick<Conflict, 'equivocators' | 'sequence'>): string {
+  return `${equivocators.join(' and ')} signed two statements at sequence ${sequence}; the proof is kept`
 }
 
 function isSame(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {

@@ -4,9 +4,9 @@
  */
 import { equalBytes, toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
-import type { Account, ProposalFrame } from '../wire/account.ts'
+import type { Account, CallItem, Evidence, ProposalFrame } from '../wire/account.ts'
 import { open, type Envelope, type Kind, type Signed } from '../wire/envelope.ts'
-import { checkBilling, RECEIPT, VOUCHER, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
+import { checkBilling, ORDER, RECEIPT, VOUCHER, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
 
 /** True if a voucher or receipt is of this order and these parties. */
 export function isOfCall(
@@ -45,15 +45,34 @@ export function isNews(voucher: Signed<Voucher>, known: Signed<Voucher> | undefi
 
 /** What came with a statement and holds, by id in hexadecimal. */
 export interface Papers {
+  readonly orders: ReadonlyMap<string, Signed<Order>>
   readonly vouchers: ReadonlyMap<string, Signed<Voucher>>
   readonly receipts: ReadonlyMap<string, Signed<Receipt>>
 }
 
-export const NO_PAPERS: Papers = { vouchers: new Map(), receipts: new Map() }
+export const NO_PAPERS: Papers = { orders: new Map(), vouchers: new Map(), receipts: new Map() }
 
 /** The papers of a proposal whose signatures hold: one that does not is as good as missing. */
 export function papersOf(frame: ProposalFrame): Papers {
-  return { vouchers: openAll(VOUCHER, frame.vouchers), receipts: openAll(RECEIPT, frame.receipts) }
+  return { ...NO_PAPERS, vouchers: openAll(VOUCHER, frame.vouchers), receipts: openAll(RECEIPT, frame.receipts) }
+}
+
+/** The papers that the other side shows of calls in statements; one whose signature does not hold is as good as missing. */
+export function papersShown(evidence: readonly Evidence[]): Papers {
+  return {
+    orders: openAll(
+      ORDER,
+      evidence.map(({ order }) => order),
+    ),
+    vouchers: openAll(
+      VOUCHER,
+      evidence.flatMap(({ voucher }) => voucher ?? []),
+    ),
+    receipts: openAll(
+      RECEIPT,
+      evidence.flatMap(({ receipt }) => receipt ?? []),
+    ),
+  }
 }
 
 function openAll<T>(kind: Kind<T>, envelopes: readonly Envelope[]): ReadonlyMap<string, Signed<T>> {
@@ -69,15 +88,22 @@ function openAll<T>(kind: Kind<T>, envelopes: readonly Envelope[]): ReadonlyMap<
   return opened
 }
 
-/** The voucher and receipt that an item names, where they came. */
-export function papersOfItem(
-  { vouchers, receipts }: Papers,
-  item: { readonly voucher: Uint8Array; readonly receipt?: Uint8Array | undefined },
-): { readonly voucher: Signed<Voucher> | undefined; readonly receipt: Signed<Receipt> | undefined } {
+/** The order, voucher and receipt that an item names, where they came. */
+export function papersOfItem({ orders, vouchers, receipts }: Papers, item: NamedPapers): CallPapers {
   return {
+    order: orders.get(toHex(item.order)),
     voucher: vouchers.get(toHex(item.voucher)),
     receipt: item.receipt === undefined ? undefined : receipts.get(toHex(item.receipt)),
   }
+}
+
+/** What an item names. */
+export type NamedPapers = Pick<CallItem, 'order' | 'voucher' | 'receipt'>
+
+export interface CallPapers {
+  readonly order: Signed<Order> | undefined
+  readonly voucher: Signed<Voucher> | undefined
+  readonly receipt: Signed<Receipt> | undefined
 }
 
 /** A signed message as it is sent: the envelope, without what was read from it. */

@@ -14,6 +14,7 @@ import { loadAccountBook } from './account-book.ts'
 import { createAccountViews, type AccountViews } from './account-views.ts'
 import { createCallSealing } from './call-sealing.ts'
 import { loadCheckpoints, type Checkpoints } from './checkpoints.ts'
+import { copyStore, noteRestored } from './copies.ts'
 import { loadJournal, type JournalHead } from './journal.ts'
 import { createOneAfterAnother } from './one-after-another.ts'
 import { loadOwnAdverts, type OwnAdverts } from './own-adverts.ts'
@@ -32,6 +33,10 @@ export interface Ledger
   readonly key: NodeKey
   readonly network: string
   readonly asset: string
+  /** When this ledger was last brought up from a copy; undefined: never. */
+  readonly restoredAtMs: number | undefined
+  /** Copies what is on disk at one moment into `to`, an empty store, which then knows that it is a copy. */
+  backUp(to: Store): Promise<void>
   /** Appends one inference to the journal. */
   recordInference(inference: InferenceRecord): Promise<void>
   journalHead(): JournalHead
@@ -50,9 +55,10 @@ export async function openLedger(
   const queue = createCommitQueue(store)
   const records = createRecords(store)
   await bringToSchema({ store, queue })
-  const { book, broken } = await loading('accounts', loadAccountBook({ records, key }, options))
+  const restoredAtMs = await noteRestored({ store, queue, clock })
+  const { book, broken } = await loading('accounts', loadAccountBook({ records, key }, { ...options, restoredAtMs }))
   const journal = await loading('journal', loadJournal({ records, clock }))
-  const ownAdverts = await loading('adverts', loadOwnAdverts({ records, queue, key, clock }))
+  const ownAdverts = await loading('adverts', loadOwnAdverts({ records, queue, key, clock }, { restoredAtMs }))
   const sealing = createCallSealing({ book, journal, queue, key, clock })
   await sealing.sealBroken(broken)
 
@@ -65,6 +71,8 @@ export async function openLedger(
     key,
     network,
     asset,
+    restoredAtMs,
+    backUp: (to) => copyStore(store, to),
     ...createPurchases(parts, options),
     ...createSales(parts),
     ...createReconciliation(parts),

@@ -16,18 +16,22 @@ export interface OwnAdverts {
   advertInForce(id: Uint8Array): Signed<Advert> | undefined
 }
 
-export async function loadOwnAdverts(dependencies: {
-  readonly records: Records
-  readonly queue: CommitQueue
-  readonly key: NodeKey
-  readonly clock: Clock
-}): Promise<OwnAdverts> {
+export async function loadOwnAdverts(
+  dependencies: {
+    readonly records: Records
+    readonly queue: CommitQueue
+    readonly key: NodeKey
+    readonly clock: Clock
+  },
+  { restoredAtMs = 0 }: { readonly restoredAtMs: number | undefined },
+): Promise<OwnAdverts> {
   const { records, queue, key, clock } = dependencies
   let adverts: Signed<Advert>[] = []
-  let sequence = 0
+  // A copy does not know how far the sequence went since it was made; no node publishes one advert each ms.
+  let sequence = restoredAtMs
 
   for await (const advert of records.adverts()) {
-    sequence = advert.value.sequence
+    sequence = Math.max(sequence, advert.value.sequence)
     adverts.push(advert)
   }
 

@@ -41,8 +41,9 @@ export async function postStatement(
 /** Keeps the papers an item names, so that the statement can be checked from this ledger alone. */
 function paperWrites(state: AccountState, item: CallItem, papers: Papers): Write[] {
   const newest = state.calls.get(toHex(item.order))?.voucher
-  const { voucher, receipt } = papersOfItem(papers, item)
+  const { order, voucher, receipt } = papersOfItem(papers, item)
   const writes: Write[] = []
+  if (order !== undefined) writes.push(callPaperWrite('order', item.order, order))
   if (voucher !== undefined && (newest === undefined || !equalBytes(newest.id, voucher.id))) {
     writes.push(callPaperWrite('settledVoucher', item.order, voucher))
   }

@@ -34,7 +34,10 @@ export interface Purchases {
   purchaseRoom(seller: Uint8Array, terms: PurchaseTerms): { credit: bigint; spend: bigint | undefined }
   /** Spent today and held now by purchases, in micros. */
   spentAndHeld(): bigint
-  /** Notes the credit limit the seller stated in an acceptance. */
+  /**
+   * Notes an acceptance: the credit limit it states counts, and it is recorded with the call's first voucher. It proves to a
+   * seller that lost its own record that it owes the buyer a settlement.
+   */
   noteAcceptance(acceptance: Signed<Acceptance>): void
   /**
    * Signs and records a voucher for the cumulative `usage` of a live purchase; undefined if it is sealed, or if neither amount
@@ -106,7 +109,9 @@ export function createPurchases(
 
     noteAcceptance(acceptance) {
       const found = book.findCall(acceptance.value.order)
-      if (found !== undefined) found.state.creditLimitTold = acceptance.value.creditLimit
+      if (found === undefined) return
+      found.state.creditLimitTold = acceptance.value.creditLimit
+      found.call.acceptance = acceptance
     },
 
     signVoucher: (orderId, usage) =>
@@ -132,7 +137,13 @@ export function createPurchases(
         }
         checkBilling(value, order)
         const voucher = seal(VOUCHER, value, key)
-        await queue.commit([callPaperWrite('voucher', orderId, voucher)])
+        const { acceptance } = call
+        await queue.commit([
+          callPaperWrite('voucher', orderId, voucher),
+          ...(before !== undefined || acceptance === undefined
+            ? []
+            : [callPaperWrite('acceptance', orderId, acceptance)]),
+        ])
         call.voucher = voucher
         return voucher
       }),

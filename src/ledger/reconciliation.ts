@@ -1,46 +1,77 @@
 /**
  * Bringing the two sides of an account to one view of it, before anything is signed for it: heads, the statements and papers
- * that one side lacks, and the proof of a fork. Source: protocols/account/v1.md; rules R6 and R9 there.
+ * that one side lacks, and the proof of two histories. Source: protocols/account/v1.md; rules R6 and R9 there.
  */
 import { equalBytes, toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
-import { accountId, openStatement, type Account, type DualSigned, type Evidence, type Hello } from '../wire/account.ts'
-import { open } from '../wire/envelope.ts'
-import { ORDER, RECEIPT } from '../wire/inference.ts'
+import {
+  accountId,
+  openStatement,
+  type Account,
+  type CallItem,
+  type DualSigned,
+  type Evidence,
+  type Hello,
+} from '../wire/account.ts'
+import { open, type Signed } from '../wire/envelope.ts'
+import { ACCEPTANCE, ORDER, RECEIPT, type Order } from '../wire/inference.ts'
 import { LIMITS } from '../wire/registry.ts'
 import type { AccountBook } from './account-book.ts'
-import { breachOfChain, liveCall } from './account-state.ts'
-import { isNews, isOfCall, NO_PAPERS, openVoucher, papersOf, plain } from './call-papers.ts'
+import { breachOfChain, breachOfItem, liveCall, type AccountState } from './account-state.ts'
+import {
+  isNews,
+  isOfCall,
+  openVoucher,
+  papersOf,
+  papersOfItem,
+  papersShown,
+  plain,
+  type CallPapers,
+  type Papers,
+} from './call-papers.ts'
+import { checkNatively, judgeConflict, type Conflict, type StatementCopy } from './equivocation.ts'
+import { freezeByProof } from './freeze-account.ts'
 import type { OneAfterAnother } from './one-after-another.ts'
 import { postStatement } from './post-statement.ts'
-import { callPaperWrite, evidenceWrite, openCallWrite, type Records } from './records.ts'
+import { callPaperWrite, openCallWrite, type Records } from './records.ts'
 import type { CommitQueue } from './store.ts'
 
 export interface Reconciliation {
   /** How this side sees an account. Calls beyond the limit of one HELLO follow in the next exchange. */
   hello(account: Account): Hello
+  /** Takes the other side's HELLO: since when its ledger is a copy stands in the next statement. */
+  noteHello(account: Account, theirs: Hello): void
+  /** Orders of `statements` whose papers, as the statements name them, this side does not have. */
+  papersLacked(account: Account, statements: readonly DualSigned[]): Promise<readonly Uint8Array[]>
+  /** The papers with which a statement of this account settled an order. @throws TokError `record_not_found` if none did */
+  papersSettled(account: Account, orderId: Uint8Array): Promise<Evidence>
   /**
-   * Appends statements that the other side holds and this one lacks. Both signatures must verify: this node believes its own
-   * signature, whatever its database says (R6).
+   * Appends statements that the other side holds and this one lacks, with the papers it showed. Both signatures must verify:
+   * this node believes its own signature, whatever its database says (R6). Without the papers of every item a statement is not
+   * taken, so that what stands in the ledger can always be checked from it.
    * @throws TokError `statement_invalid`, `signature_invalid`
    */
-  appendStatements(account: Account, statements: readonly DualSigned[]): Promise<void>
+  appendStatements(account: Account, statements: readonly DualSigned[], shown: readonly Evidence[]): Promise<void>
   /** What the other side should see of the calls that it does not list, or lists with an older voucher. */
   evidenceFor(account: Account, theirs: Hello): readonly Evidence[]
   /**
    * Takes in what the other side shows of a call. The buyer adopts what bears its own signatures (R6); the seller a higher
-   * voucher of an order that it accepted, or that its own receipt proves it served. What proves nothing new is passed over.
+   * voucher of an order that it accepted, or that its own acceptance or receipt proves it served. What proves nothing new is
+   * passed over.
    * @throws TokError `encoding_invalid`, `signature_invalid`, `voucher_invalid`
    */
   adoptEvidence(account: Account, evidence: Evidence): Promise<void>
   /** Marks an account as compared with the other side on the present connection: signing may go on (R9). */
   setReconciled(account: Account, isReconciled: boolean): void
   /**
-   * Keeps the proof that two statements which both sides signed stand at one sequence, and signs nothing for the account any
-   * more, for good.
-   * @throws TokError `signature_invalid`, `statement_invalid` if `proof` does not prove it: nothing changes then
+   * Keeps the proof that somebody signed two histories of this account, and signs nothing for it any more, for good. Nothing is
+   * kept or frozen if both sides had gone back to copies between the two.
+   * @returns what the two statements prove
+   * @throws TokError `signature_invalid`, `statement_invalid` if they prove nothing about this account: nothing changes then
    */
-  freeze(account: Account, reason: string, proof: readonly DualSigned[]): Promise<void>
+  freeze(account: Account, one: StatementCopy, other: StatementCopy): Promise<Conflict>
+  /** Proven equivocations, of all accounts. */
+  conflicts(): Promise<readonly Conflict[]>
 }
 
 export function createReconciliation(dependencies: {
@@ -50,6 +81,52 @@ export function createReconciliation(dependencies: {
   readonly oneAfterAnother: OneAfterAnother
 }): Reconciliation {
   const { book, records, queue, oneAfterAnother } = dependencies
+
+  /** What this side has of the papers an item names: recorded, or with the proposal that waits for its answer. */
+  async function ownPapers(state: AccountState, item: CallItem): Promise<CallPapers> {
+    const recorded = await records.callRecord(item.order)
+    const pending = state.pending === undefined ? undefined : papersOfItem(papersOf(state.pending.frame), item)
+    const voucher = [recorded?.voucher, recorded?.settledVoucher, pending?.voucher].find(
+      (each) => each !== undefined && equalBytes(each.id, item.voucher),
+    )
+    const receipt = [recorded?.receipt, pending?.receipt].find(
+      (each) => each !== undefined && item.receipt !== undefined && equalBytes(each.id, item.receipt),
+    )
+    return { order: recorded?.order, voucher, receipt }
+  }
+
+  /** @throws TokError `statement_invalid` unless the papers of an item, shown or this side's own, make it what it says */
+  async function requirePapers(state: AccountState, item: CallItem, shown: Papers): Promise<void> {
+    const came = papersOfItem(shown, item)
+    const own = await ownPapers(state, item)
+    const order = came.order ?? own.order
+    const voucher = came.voucher ?? own.voucher
+    const receipt = came.receipt ?? own.receipt
+    const { buyer, seller, network } = state.account
+    const isOurs =
+      order !== undefined &&
+      equalBytes(order.value.buyer, buyer) &&
+      equalBytes(order.value.seller, seller) &&
+      order.value.network === network
+    if (!isOurs || voucher === undefined || (item.receipt !== undefined && receipt === undefined)) {
+      throw new TokError('statement_invalid', { reason: `the papers of order ${toHex(item.order)} are missing` })
+    }
+    const papers = receipt === undefined ? [voucher.value] : [voucher.value, receipt.value]
+    const breach = papers.every((paper) => isOfCall(paper, item.order, state.account))
+      ? breachOfItem(item, order.value, voucher.value, receipt?.value)
+      : 'a paper is of another call'
+    if (breach !== undefined) throw new TokError('statement_invalid', { reason: breach })
+  }
+
+  /** What shows that this seller took an order: its record of it, or its own signature. */
+  async function hasServed(order: Signed<Order>, { acceptance }: Evidence): Promise<boolean> {
+    if (await records.hasOrder(order.id)) return true
+    if (acceptance === undefined) return false
+    const { value } = open(ACCEPTANCE, acceptance)
+    const isOfOrder = equalBytes(value.order, order.id) && equalBytes(value.seller, order.value.seller)
+    return isOfOrder && value.network === order.value.network
+  }
+
   return {
     hello(account) {
       const state = book.stateOf(account)
@@ -59,19 +136,54 @@ export function createReconciliation(dependencies: {
         sequence: state.head.sequence,
         head: state.head.head,
         calls: sealedCalls.map((call) => ({ order: call.order.id, voucherIndex: call.voucher?.value.index })),
+        restoredAtMs: state.ownRestoredAtMs,
       }
     },
 
-    appendStatements: (account, statements) =>
+    noteHello(account, { restoredAtMs }) {
+      book.stateOf(account).otherRestoredAtMs = restoredAtMs
+    },
+
+    async papersLacked(account, statements) {
+      const state = book.stateOf(account)
+      const lacked: Uint8Array[] = []
+      for (const each of statements) {
+        for (const item of openStatement(each).value.items) {
+          const { order, voucher, receipt } = await ownPapers(state, item)
+          const isWhole = order !== undefined && voucher !== undefined
+          if (!isWhole || (item.receipt !== undefined && receipt === undefined)) lacked.push(item.order)
+        }
+      }
+      return lacked
+    },
+
+    async papersSettled(account, orderId) {
+      const call = await records.callRecord(orderId)
+      const voucher = call?.settledVoucher ?? call?.voucher
+      const isOfAccount = call !== undefined && equalBytes(accountId(call.order.value), accountId(account))
+      if (!isOfAccount || call.settledAt === undefined || voucher === undefined) {
+        throw new TokError('record_not_found', { id: toHex(orderId) })
+      }
+      return {
+        order: plain(call.order),
+        acceptance: undefined,
+        voucher: plain(voucher),
+        receipt: call.receipt === undefined ? undefined : plain(call.receipt),
+      }
+    },
+
+    appendStatements: (account, statements, shown) =>
       oneAfterAnother(accountId(account), async () => {
         const state = book.stateOf(account)
+        const cameWith = papersShown(shown)
         for (const each of statements) {
           const statement = openStatement(each)
           const breach = breachOfChain(state.account, state.head, statement.value)
           if (breach !== undefined) throw new TokError('statement_invalid', { reason: breach })
+          for (const item of statement.value.items) await requirePapers(state, item, cameWith)
           const { pending } = state
           const isPending = pending !== undefined && equalBytes(pending.statement.id, statement.id)
-          await postStatement({ book, queue }, state, statement, isPending ? papersOf(pending.frame) : NO_PAPERS)
+          await postStatement({ book, queue }, state, statement, isPending ? papersOf(pending.frame) : cameWith)
         }
       }),
 
@@ -86,6 +198,7 @@ export function createReconciliation(dependencies: {
         if (!isBehind || call.isHeldBack) continue
         evidence.push({
           order: plain(call.order),
+          acceptance: call.acceptance === undefined ? undefined : plain(call.acceptance),
           voucher: plain(call.voucher),
           receipt: call.receipt === undefined ? undefined : plain(call.receipt),
         })
@@ -108,7 +221,7 @@ export function createReconciliation(dependencies: {
           const receipt =
             (await records.receiptOf(order.id)) ??
             (shown !== undefined && isOfCall(shown.value, order.id, account) ? shown : undefined)
-          const isServed = receipt !== undefined || (await records.hasOrder(order.id))
+          const isServed = receipt !== undefined || (await hasServed(order, evidence))
           if (state.side === 'seller' && !isServed) return
           await queue.commit([
             callPaperWrite('order', order.id, order),
@@ -126,16 +239,15 @@ export function createReconciliation(dependencies: {
       if (!isReconciled) void oneAfterAnother(accountId(account), async () => book.forgetStranger(account))
     },
 
-    async freeze(account, reason, proof) {
-      const state = book.stateOf(account)
-      const statements = proof.map(openStatement)
-      const isFork = statements.some((one) =>
-        statements.some((other) => one.value.sequence === other.value.sequence && !equalBytes(one.id, other.id)),
-      )
-      const isOfAccount = statements.every(({ value }) => equalBytes(accountId(value), state.id))
-      if (!isFork || !isOfAccount) throw new TokError('statement_invalid', { reason: 'it proves no fork' })
-      state.frozen = reason
-      await queue.commit(statements.map((statement) => evidenceWrite(state.id, statement)))
+    freeze: (account, one, other) => freezeByProof(queue, book.stateOf(account), one, other),
+
+    async conflicts() {
+      const found: Conflict[] = []
+      for (const { id } of book.states()) {
+        const [one, other] = await records.evidenceOf(id)
+        if (one !== undefined && other !== undefined) found.push(judgeConflict(one, other, checkNatively))
+      }
+      return found
     },
   }
 }

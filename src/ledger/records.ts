@@ -42,6 +42,7 @@ import { journalEntryShape, type JournalEntry } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
 import { amount, bytes, decodeBody, encodeBody, list, optional, record, uint } from '../wire/shape.ts'
 import { liveCall, type AccountHead, type Call } from './account-state.ts'
+import { statementCopyShape, type ConflictingStatement, type StatementCopy } from './equivocation.ts'
 import { keyOf, rangeOf, sortableUint, SPACES, type Store, type Write } from './store.ts'
 
 /** The value of an open call's key. */
@@ -118,7 +119,10 @@ export interface Records extends LedgerRecords {
   proposalOf(accountIdBytes: Uint8Array): Promise<ProposalFrame | undefined>
   /** Rejections of proposals at `sequence`, oldest first. */
   rejectionsOf(accountIdBytes: Uint8Array, sequence: number): Promise<readonly Signed<Rejection>[]>
-  hasEvidence(accountIdBytes: Uint8Array): Promise<boolean>
+  /** The newest statement of an account that this buyer refused. */
+  rejectedOf(accountIdBytes: Uint8Array): Promise<StatementCopy | undefined>
+  /** The statements that prove an equivocation in an account; none: none is proven. */
+  evidenceOf(accountIdBytes: Uint8Array): Promise<readonly StatementCopy[]>
   /** Sequences of the entries up to `sequence` that are on the disk, also of those that were pruned but not deleted yet. */
   journalSequences(sequence: number): AsyncIterable<number>
   /** This node's own adverts, oldest first. */
@@ -160,6 +164,7 @@ export function createRecords(store: Store): Records {
         disputed: value[0] === CALL_MARKS.disputed,
         voucher: await voucherOf(orderId),
         receipt: await receiptOf(orderId),
+        acceptance: await readSigned(SPACES.acceptance, ACCEPTANCE, orderId),
       }
     }
   }
@@ -217,9 +222,17 @@ export function createRecords(store: Store): Records {
     return found
   }
 
-  async function hasEvidence(accountIdBytes: Uint8Array): Promise<boolean> {
-    for await (const _ of store.entries(...rangeOf(keyOf(SPACES.evidence, accountIdBytes)))) return true
-    return false
+  async function rejectedOf(accountIdBytes: Uint8Array): Promise<StatementCopy | undefined> {
+    const stored = await store.get(keyOf(SPACES.rejected, accountIdBytes))
+    return stored === undefined ? undefined : decodeBody(statementCopyShape, stored, 'rejected statement')
+  }
+
+  async function evidenceOf(accountIdBytes: Uint8Array): Promise<readonly StatementCopy[]> {
+    const found: StatementCopy[] = []
+    for await (const [, value] of store.entries(...rangeOf(keyOf(SPACES.evidence, accountIdBytes)))) {
+      found.push(decodeBody(statementCopyShape, value, 'evidence'))
+    }
+    return found
   }
 
   async function* journalEntries(
@@ -271,7 +284,8 @@ export function createRecords(store: Store): Records {
     statementsOf,
     proposalOf,
     rejectionsOf,
-    hasEvidence,
+    rejectedOf,
+    evidenceOf,
     journalEntries,
     journalSequences,
     checkpoints,
@@ -343,12 +357,17 @@ export function rejectionWrite(accountIdBytes: Uint8Array, rejection: Signed<Rej
   }
 }
 
-/** A statement that helps to prove a fork. */
-export function evidenceWrite(accountIdBytes: Uint8Array, statement: SignedStatement): Write {
-  const { id, body, sellerSignature, buyerSignature } = statement
+/** The statement that this buyer refused last; it takes the place of the one before. */
+export function rejectedWrite(accountIdBytes: Uint8Array, statement: StatementCopy): Write {
+  return { key: keyOf(SPACES.rejected, accountIdBytes), value: encodeBody(statementCopyShape, statement) }
+}
+
+/** A statement that helps to prove an equivocation. */
+export function evidenceWrite(accountIdBytes: Uint8Array, { id, ...statement }: ConflictingStatement): Write {
+  const { body, sellerSignature, buyerSignature } = statement
   return {
     key: keyOf(SPACES.evidence, accountIdBytes, id),
-    value: encodeBody(dualSignedShape, { body, sellerSignature, buyerSignature }),
+    value: encodeBody(statementCopyShape, { body, sellerSignature, buyerSignature }),
   }
 }
 

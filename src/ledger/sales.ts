@@ -58,7 +58,7 @@ export function createSales(dependencies: {
       if (terms.strangerRoom !== undefined && maximum > terms.strangerRoom) {
         throw new TokError('credit_exhausted', { detail: 'the budget for buyers without history is used up' })
       }
-      book.addCall(state, liveCall(order))
+      book.addCall(state, { ...liveCall(order), acceptance })
       if (await records.hasOrder(order.id)) {
         book.dropCall(state, order.id)
         throw new TokError('order_known')

@@ -20,6 +20,7 @@ import { checkSignature, open, seal, signingInput, type Envelope, type Signed } 
 import type { NodeKey } from '../wire/identity.ts'
 import type { Receipt, Voucher } from '../wire/inference.ts'
 import { DOMAINS } from '../wire/registry.ts'
+import { decodeBody } from '../wire/shape.ts'
 import type { AccountBook } from './account-book.ts'
 import {
   buildStatement,
@@ -34,9 +35,11 @@ import {
 } from './account-state.ts'
 import { isOfCall, papersOf, papersOfItem, plain, type Papers } from './call-papers.ts'
 import type { CallSealing } from './call-sealing.ts'
+import type { StatementCopy } from './equivocation.ts'
+import { freezeByProof } from './freeze-account.ts'
 import type { OneAfterAnother } from './one-after-another.ts'
 import { postStatement } from './post-statement.ts'
-import { openCallWrite, proposalWrite, rejectionWrite, type Records } from './records.ts'
+import { openCallWrite, proposalWrite, rejectedWrite, rejectionWrite, type Records } from './records.ts'
 import type { CommitQueue } from './store.ts'
 
 /** The buyer's final answer to a proposal. */
@@ -68,11 +71,15 @@ export interface Statements {
   ): Promise<void>
   /**
    * The seller takes the buyer's rejection of its pending proposal: the refused item is set aside, and the next proposal names
-   * the rejection. A rejection of the statement as a whole freezes the account for good: there is nothing to take out.
+   * the rejection. A rejection of the statement as a whole freezes the account for good, as there is nothing to take out, unless
+   * the buyer went back to a copy since.
    * @throws TokError `statement_invalid`, `signature_invalid`
    */
   applyRejection(account: Account, envelope: Envelope): Promise<Signed<Rejection>>
 }
+
+/** Rejections at one sequence, after which a buyer that says it went back to a copy once more is not believed. */
+const OUTDATED_MAX = 32
 
 export function createStatements(
   dependencies: {
@@ -113,6 +120,24 @@ export function createStatements(
     }
   }
 
+  /**
+   * A statement at the place of one that the buyer answered already, on the same ground, proves that the seller signed two.
+   * @throws TokError `account_forked`, after the proof was kept; `statement_invalid` if it is not the next one
+   */
+  async function requireNoSecond(state: AccountState, statement: Signed<Statement>): Promise<void> {
+    const { sequence } = statement.value
+    const [countersigned] = await records.statementsAfter(state.account, sequence - 1, 1)
+    const isOver = sequence <= state.head.sequence
+    const answered = isOver ? countersigned : await records.rejectedOf(state.id)
+    if (answered !== undefined && decodeBody(STATEMENT.shape, answered.body, 'statement').sequence === sequence) {
+      const { equivocators } = await freezeByProof(queue, state, answered, copyOf(statement))
+      if (equivocators.length > 0) throw new TokError('account_forked', { sequence })
+    }
+    if (sequence !== state.head.sequence + 1) {
+      throw new TokError('statement_invalid', { reason: `sequence ${sequence} after ${state.head.sequence}` })
+    }
+  }
+
   return {
     propose: (account, creditLimit) =>
       oneAfterAnother(accountId(account), async () => {
@@ -146,6 +171,7 @@ export function createStatements(
         const rejections = await records.rejectionsOf(state.id, sequence)
         const same = rejections.find((each) => equalBytes(each.value.statement, statement.id))
         if (same !== undefined) return { rejection: plain(same) }
+        await requireNoSecond(state, statement)
         await Promise.all(statement.value.items.map((item) => sealing.awaitSealing(item.order)))
         const papers = papersOf(frame)
         const refusal = await judge(state, statement.value, papers, rejections.at(-1)?.id)
@@ -162,7 +188,8 @@ export function createStatements(
             order: refusal.order,
           }
           const rejection = seal(REJECTION, value, key)
-          await queue.commit([rejectionWrite(state.id, rejection, rejections.length)])
+          // The newest takes the place of the one before: no seller fills this disk with proposals that are refused.
+          await queue.commit([rejectionWrite(state.id, rejection, 0), rejectedWrite(state.id, copyOf(statement))])
           return { rejection: plain(rejection) }
         }
         const buyerSignature = key.sign(signingInput(STATEMENT.domain, statement.body))
@@ -201,13 +228,20 @@ export function createStatements(
         }
         const call = refusedCallOf(state, rejection.value)
         const countBefore = (await records.rejectionsOf(state.id, pending.value.sequence)).length
+        const isOutdated = rejection.value.code === 'statement_outdated' && call === undefined
+        const isNoGround = pending.value.buyerRestoredAtMs === state.otherRestoredAtMs
+        if (isOutdated && (isNoGround || countBefore >= OUTDATED_MAX)) {
+          throw new TokError('statement_invalid', {
+            reason: 'the buyer did not go back to a copy since it was proposed',
+          })
+        }
         await queue.commit([
           rejectionWrite(state.id, rejection, countBefore),
           proposalWrite(state.id, undefined),
           ...(call === undefined ? [] : [openCallWrite(state.id, call.order.id, 'disputed')]),
         ])
-        if (call === undefined) state.frozen = frozenBy(rejection.value)
-        else call.disputed = true
+        if (call !== undefined) call.disputed = true
+        else if (!isOutdated) state.frozen = frozenBy(rejection.value)
         state.pending = undefined
         state.rejection = rejection.id
         return rejection
@@ -221,4 +255,8 @@ const NOTHING: KnownCall = {
   promised: 0n,
   voucher: undefined,
   receipt: undefined,
+}
+
+function copyOf({ body, signature }: Signed<Statement>): StatementCopy {
+  return { body, sellerSignature: signature, buyerSignature: undefined }
 }

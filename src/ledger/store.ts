@@ -41,6 +41,7 @@ export const SPACES = {
   settledVoucher: 0x0f,
   checkpoint: 0x10,
   reverified: 0x11,
+  rejected: 0x12,
 } as const
 
 /** A key: the space, then its parts. */

@@ -6,17 +6,10 @@ import type { Logger } from 'pino'
 import { equalBytes } from '../base/bytes.ts'
 import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
+import { catchUp, type ExchangeFrames } from '../ledger/catch-up.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Frame, FrameStream } from '../network/network.ts'
-import {
-  countersignatureShape,
-  evidenceShape,
-  helloShape,
-  proposalShape,
-  statementsFrameShape,
-  type Account,
-  type Hello,
-} from '../wire/account.ts'
+import { countersignatureShape, evidenceShape, helloShape, proposalShape, type Account } from '../wire/account.ts'
 import { decodeEnvelope } from '../wire/envelope.ts'
 import { keyOfPeer } from '../wire/identity.ts'
 import { FRAMES, TIMEOUTS } from '../wire/registry.ts'
@@ -65,7 +58,14 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
   if (!isOurs) throw new TokError('network_mismatch', { network })
   const mine = ledger.hello(account)
   await stream.write(FRAMES.hello, encodeBody(helloShape, mine))
-  await bringTogether(theirs, mine)
+  const frames: ExchangeFrames = {
+    write: (type, payload) => stream.write(type, payload),
+    read: async (type) => (await next(type)).payload,
+    onProgress() {
+      framesLeft = FRAMES_PER_EXCHANGE
+    },
+  }
+  await catchUp(ledger, account, { mine, theirs, isBuyer: false }, frames)
 
   const nextEvidence = (): Promise<Frame> => next(FRAMES.evidence, FRAMES.done)
   for (let frame = await nextEvidence(); frame.type !== FRAMES.done; frame = await nextEvidence()) {
@@ -92,32 +92,6 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
   }
   await stream.write(FRAMES.done, new Uint8Array())
   await stream.close()
-
-  /** Mirrors the buyer: it sends first what this side lacks, then takes what it lacks. */
-  async function bringTogether(buyers: Hello, own: Hello): Promise<void> {
-    const isFork =
-      buyers.sequence === own.sequence &&
-      own.head !== undefined &&
-      (buyers.head === undefined || !equalBytes(buyers.head, own.head))
-    const start = own.sequence
-    for (let from = isFork ? start - 1 : start; from < buyers.sequence;) {
-      const { statements } = decodeBody(statementsFrameShape, (await next(FRAMES.statements)).payload, 'statements')
-      if (statements.length === 0) throw new TokError('frame_malformed', { reason: 'statements are missing' })
-      if (isFork) {
-        const kept = await ledger.statementsAfter(account, from)
-        await stream.write(FRAMES.statements, encodeBody(statementsFrameShape, { statements: kept }))
-        await ledger.freeze(account, 'both sides hold different statements at one sequence', [...kept, ...statements])
-        throw new TokError('account_forked', { sequence: start })
-      }
-      await ledger.appendStatements(account, statements)
-      from += statements.length
-    }
-    for (let from = buyers.sequence; from < start;) {
-      const statements = await ledger.statementsAfter(account, from)
-      await stream.write(FRAMES.statements, encodeBody(statementsFrameShape, { statements }))
-      from += statements.length
-    }
-  }
 }
 
 /** Answers account exchanges, those of one buyer one after the other. */

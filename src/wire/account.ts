@@ -75,6 +75,9 @@ const statementShape = record({
   issuedAtMs: uint,
   /** Id of the rejection of an earlier proposal at this sequence: the only ground for a second one. */
   rejection: optional(bytes(HASH_BYTES)),
+  /** When each side's ledger was last brought up from a copy, by its own clock; absent: never. Only equality counts. */
+  buyerRestoredAtMs: optional(uint),
+  sellerRestoredAtMs: optional(uint),
 })
 export type Statement = Read<typeof statementShape>
 
@@ -144,18 +147,25 @@ export const helloShape = record({
   head: optional(bytes(HASH_BYTES)),
   /** Calls not settled yet, with the index of the newest voucher known (absent: none). */
   calls: list(record({ order: bytes(HASH_BYTES), voucherIndex: optional(uint) }), LIMITS.helloCalls),
+  /** When this side's ledger was last brought up from a copy; absent: never. */
+  restoredAtMs: optional(uint),
 })
 export type Hello = Read<typeof helloShape>
 
 /** Payload of STATEMENTS: dual-signed statements in order, for the side that lacks them. */
 export const statementsFrameShape = record({ statements: list(dualSignedShape, LIMITS.statementsPerFrame) })
 
+/** Payload of WANTED: the orders of those statements whose papers this side lacks, answered by one EVIDENCE for each. */
+export const wantedShape = record({ orders: list(bytes(HASH_BYTES), LIMITS.wantedOrders) })
+
 /**
- * Payload of EVIDENCE: what the other side signed or was sent about one call and does not list. Each side believes its own
+ * Payload of EVIDENCE: what the other side signed or was sent about one call and does not have. Each side believes its own
  * valid signature, whatever its database says.
  */
 export const evidenceShape = record({
   order: envelopeShape,
+  /** The seller's own word that it took the order; of unsettled calls only. */
+  acceptance: optional(envelopeShape),
   voucher: optional(envelopeShape),
   receipt: optional(envelopeShape),
 })

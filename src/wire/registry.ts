@@ -67,6 +67,7 @@ export const FRAMES = {
   rejection: 0x25,
   evidence: 0x26,
   done: 0x27,
+  wanted: 0x2b,
   advertQuery: 0x31,
   advert: 0x32,
 } as const
@@ -95,6 +96,8 @@ export const LIMITS = {
   helloCalls: 256,
   /** Statements in one frame: as many of the largest as fit it. */
   statementsPerFrame: 7,
+  /** Orders of those statements: so many papers one side may ask for at a time. */
+  wantedOrders: 224,
   /** Headers of a request or an answer that travel. */
   headersBytes: 8_192,
 } as const

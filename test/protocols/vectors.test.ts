@@ -30,6 +30,7 @@ import {
   REJECTION,
   STATEMENT,
   statementsFrameShape,
+  wantedShape,
   type Account,
 } from '../../src/wire/account.ts'
 import { ADVERT, canonicalModel, modelKey, openAdvert } from '../../src/wire/advert.ts'
@@ -80,6 +81,7 @@ const SHAPES: Readonly<Record<string, Shape<unknown>>> = {
   abort: abortShape,
   hello: helloShape,
   statements: statementsFrameShape,
+  wanted: wantedShape,
   evidence: evidenceShape,
   proposal: proposalShape,
   countersignature: countersignatureShape,

@@ -105,6 +105,13 @@ export class LedgerSide {
     await this.restore(this.store.crash())
   }
 
+  /** What `tok-node ledger backup` would write now: a copy that knows that it is one. */
+  async backUp(): Promise<CrashingStore> {
+    const copy = createCrashingStore(seededRandom(1))
+    await this.ledger.backUp(copy)
+    return copy
+  }
+
   /** The process dies, and another opens `store`. */
   async restore(store: CrashingStore): Promise<void> {
     this.#death.resolve()
@@ -228,9 +235,12 @@ export class LedgerPair {
     await this.buyer.ledger.openPurchase(order, { spendLimit: undefined, strangerCredit: this.creditLimit })
   }
 
+  /** The seller takes an order, and the buyer hears of it. */
   async openSale(order: Signed<Order>): Promise<void> {
     const terms = { creditLimit: this.creditLimit, strangerRoom: undefined }
-    await this.seller.ledger.openSale(order, acceptanceOf(order, this.seller.key, this.creditLimit), terms)
+    const acceptance = acceptanceOf(order, this.seller.key, this.creditLimit)
+    await this.seller.ledger.openSale(order, acceptance, terms)
+    this.buyer.ledger.noteAcceptance(acceptance)
   }
 
   /** A call that runs on both sides. */

@@ -36,7 +36,7 @@ type Act =
   | { readonly do: 'endPurchase'; readonly call: number; readonly hasReceipt: boolean }
   | { readonly do: 'endSale'; readonly call: number; readonly receipted: number | undefined }
   | { readonly do: 'exchange'; readonly cutAfter: number | undefined; readonly isAwaited: boolean }
-  | { readonly do: 'restore'; readonly backup: number }
+  | { readonly do: 'restore'; readonly side: Side; readonly backup: number }
 
 interface Step {
   readonly act: Act
@@ -102,22 +102,31 @@ test('every signature is kept, every debt settled once, and both sides agree whe
   )
 }, 60_000)
 
-test('a buyer restored from any older copy of its disk is brought back by the seller', async () => {
-  const restore = fc.record({ do: fc.constant('restore' as const), backup: fc.nat({ max: 7 }) })
-  const restores = fc.record({ act: restore, crash: fc.constant(undefined) })
-  const schedules = fc.array(fc.oneof({ weight: 12, arbitrary: steps }, { weight: 1, arbitrary: restores }), {
-    minLength: 4,
-    maxLength: 30,
-  })
-  await fc.assert(
-    fc.asyncProperty(schedules, fc.integer(), async (schedule, seed) => {
-      const run = await Run.begin(seed)
-      for (const step of schedule) await run.take(step)
-      await run.converge()
-    }),
-    { numRuns: 60 },
-  )
-}, 60_000)
+test.each(['buyer', 'seller'] as const)(
+  'a %s restored from any older copy of its disk is brought back by the other side',
+  async (side) => {
+    const restore = fc.record({
+      do: fc.constant('restore' as const),
+      side: fc.constant(side),
+      backup: fc.nat({ max: 7 }),
+    })
+    const restores = fc.record({ act: restore, crash: fc.constant(undefined) })
+    const schedules = fc.array(fc.oneof({ weight: 12, arbitrary: steps }, { weight: 1, arbitrary: restores }), {
+      minLength: 4,
+      maxLength: 30,
+    })
+    await fc.assert(
+      fc.asyncProperty(schedules, fc.integer(), async (schedule, seed) => {
+        const run = await Run.begin(seed)
+        for (const step of schedule) await run.take(step)
+        await run.converge()
+        await run.auditExports()
+      }),
+      { numRuns: 60 },
+    )
+  },
+  60_000,
+)
 
 /** One call and what is known to be signed for it, by promises that resolved. */
 interface TrackedCall {
@@ -163,7 +172,6 @@ class Run {
   }
 
   async #act(act: Act): Promise<void> {
-    const { buyer } = this.#pair
     const tracked = 'call' in act ? this.#calls.at(-1 - act.call) : undefined
     switch (act.do) {
       case 'call':
@@ -181,9 +189,10 @@ class Run {
         return
       case 'restore': {
         await this.#exchange
-        this.#backups.push(buyer.store.copy())
+        const side = this.#pair[act.side]
+        this.#backups.push(await side.backUp())
         this.#isReconciled = false
-        await buyer.restore((this.#backups[act.backup % this.#backups.length] ?? buyer.store).copy())
+        await side.restore((this.#backups[act.backup % this.#backups.length] ?? side.store).copy())
         this.#pair.disconnect()
       }
     }
@@ -342,6 +351,10 @@ class Run {
       await this.#auditMoney(side)
       await this.#auditExport(side)
     }
+  }
+
+  async auditExports(): Promise<void> {
+    for (const side of ['buyer', 'seller'] as const) await this.#auditExport(side)
   }
 
   /** I3, I4, I5: what is settled is what was signed, once, and the totals are its sum. */

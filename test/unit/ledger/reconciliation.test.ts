@@ -1,10 +1,22 @@
 import { describe, expect, test } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
+import { exportLedger } from '../../../src/ledger/export.ts'
+import { splitLines } from '../../../src/ledger/export-lines.ts'
+import { verifyExport } from '../../../src/ledger/verify-export.ts'
 import { STATEMENT, type DualSigned, type Evidence, type Hello, type Statement } from '../../../src/wire/account.ts'
 import { open, seal, signingInput, type Signed } from '../../../src/wire/envelope.ts'
 import { ORDER, type Order } from '../../../src/wire/inference.ts'
 import { FRAMES, LIMITS } from '../../../src/wire/registry.ts'
-import { LedgerPair, plain, receiptOf, testKey, voucherOf } from '../../support/ledger-pair.ts'
+import {
+  hexed,
+  LedgerPair,
+  plain,
+  receiptOf,
+  signatureChecker,
+  START_MS,
+  testKey,
+  voucherOf,
+} from '../../support/ledger-pair.ts'
 
 describe('after a break of the exchange', () => {
   /** HELLO and DONE of both, the proposal, its answer, DONE. */
@@ -48,6 +60,38 @@ describe('a side that was restored from an old copy', () => {
     await pair.exchange()
     expectSettled(pair, 60n)
     expect(await pair[side].ledger.callRecord(unsettled.id)).toMatchObject({ settledAt: 16 })
+    await expectToVerify(pair[side])
+  })
+
+  test('takes no statement without the papers of its calls', async () => {
+    const pair = await LedgerPair.reconciled()
+    const empty = pair.buyer.store.copy()
+    const order = await pair.trade({ vouched: 30, receipted: 20 })
+    await pair.exchange()
+    const statements = await pair.seller.ledger.statementsAfter(pair.account, 0)
+    const papers = await pair.seller.ledger.papersSettled(pair.account, order.id)
+    const other = await pair.trade({ vouched: 10 })
+    await pair.exchange()
+    const foreign = await pair.seller.ledger.papersSettled(pair.account, other.id)
+    await pair.buyer.restore(empty)
+    const { ledger } = pair.buyer
+    expect(hexed(await ledger.papersLacked(pair.account, statements))).toEqual([toHex(order.id)])
+    for (const shown of [
+      [],
+      [foreign],
+      [{ ...papers, voucher: undefined }],
+      [{ ...papers, voucher: foreign.voucher }],
+      [{ ...papers, receipt: undefined }],
+      [{ ...papers, order: { ...papers.order, signature: new Uint8Array(64) } }],
+    ]) {
+      await expect(ledger.appendStatements(pair.account, statements, shown)).rejects.toMatchObject({
+        code: 'statement_invalid',
+      })
+    }
+    expect(pair.views()[0]).toMatchObject({ sequence: 0 })
+    await ledger.appendStatements(pair.account, statements, [papers])
+    await expectToVerify(pair.buyer)
+    expect(await ledger.papersLacked(pair.account, statements)).toEqual([])
   })
 
   test('signs nothing before the two were compared', async () => {
@@ -63,14 +107,30 @@ describe('a side that was restored from an old copy', () => {
     expect(pair.released(FRAMES.proposal)).toHaveLength(1)
   })
 
-  test('at the seller, is not owed for a call that it neither knows nor ever receipted', async () => {
+  test('at the seller, is paid for a call that it forgot, on the ground of its own acceptance', async () => {
     const pair = await LedgerPair.reconciled()
     const empty = pair.seller.store.copy()
     await pair.trade({ vouched: 40 })
+    await pair.crash('buyer')
     await pair.seller.restore(empty)
     pair.disconnect()
     await pair.exchange()
-    expect(pair.views()[1]).toMatchObject({ unsettled: 0n, owed: 0n })
+    expectSettled(pair, 40n)
+    await expectToVerify(pair.seller)
+  })
+
+  test('from a backup, at the buyer, gets a proposal of before anew, and nothing is signed twice', async () => {
+    const pair = await LedgerPair.reconciled()
+    await pair.trade({ vouched: 30 })
+    const backup = await pair.buyer.backUp()
+    await pair.exchange({ cutAfter: 4 }).catch(() => undefined) // the proposal is made, and its answer never is
+    await pair.buyer.restore(backup)
+    pair.disconnect()
+    await pair.exchange()
+    expectSettled(pair, 30n)
+    const [statement] = await pair.seller.ledger.statementsAfter(pair.account, 0)
+    if (statement === undefined) throw new Error('there is no statement')
+    expect(open(STATEMENT, signedBySeller(statement)).value).toMatchObject({ buyerRestoredAtMs: START_MS })
   })
 })
 
@@ -91,7 +151,12 @@ describe('evidence', () => {
     const pair = await LedgerPair.reconciled()
     const order = await pair.trade({ vouched: 30 })
     const lower = voucherOf(order, pair.buyer.key, { index: 9, amount: 1n })
-    const shown: Evidence = { order: plain(order), voucher: plain(lower), receipt: undefined }
+    const shown: Evidence = {
+      order: plain(order),
+      acceptance: undefined,
+      voucher: plain(lower),
+      receipt: undefined,
+    }
     await expect(pair.seller.ledger.adoptEvidence(pair.account, shown)).rejects.toMatchObject({
       code: 'voucher_invalid',
     })
@@ -124,6 +189,7 @@ describe('evidence', () => {
     pair.disconnect()
     await pair.buyer.ledger.adoptEvidence(pair.account, {
       order: plain(order),
+      acceptance: undefined,
       voucher: plain(voucherOf(order, pair.buyer.key, { amount: 30n })),
       receipt: plain(receiptOf(order, pair.seller.key, 20)),
     })
@@ -133,6 +199,7 @@ describe('evidence', () => {
   type Show = (pair: LedgerPair, order: Signed<Order>) => Evidence
   const show = (order: Signed<Order>, voucher: Signed<unknown>, receipt?: Signed<unknown>): Evidence => ({
     order: plain(order),
+    acceptance: undefined,
     voucher: plain(voucher),
     receipt: receipt === undefined ? undefined : plain(receipt),
   })
@@ -247,6 +314,34 @@ describe('two histories', () => {
     }
   })
 
+  test.each(['buyer', 'seller'] as const)(
+    'that part below are proven by the lower newest statement: the %s is ahead',
+    async (ahead) => {
+      const pair = await forkedPair({ aheadBy: 3, ahead })
+      const [buyer, seller] = pair.views()
+      expect(Math.abs(buyer.sequence - seller.sequence)).toBe(3)
+      await expect(pair.exchange()).rejects.toMatchObject({ code: 'account_forked' })
+      for (const side of [pair.buyer, pair.seller]) {
+        const [conflict] = await side.ledger.conflicts()
+        expect(conflict).toMatchObject({ sequence: 1, equivocators: ['buyer', 'seller'] })
+      }
+      for (const { frozen } of pair.views()) expect(frozen).toBeDefined()
+    },
+  )
+
+  test('that both sides began from backups are admitted, and freeze nothing: the older one is passed over', async () => {
+    const pair = await forkedPair({ isBackup: true })
+    await expect(pair.exchange()).rejects.toMatchObject({ code: 'account_rolled_back' })
+    for (const side of [pair.buyer, pair.seller]) {
+      expect(await side.ledger.conflicts()).toEqual([])
+      expect(side.store.keys().filter(isEvidence)).toEqual([])
+    }
+    for (const { frozen } of pair.views()) expect(frozen).toBeUndefined()
+    const refused = { code: 'account_unreconciled' }
+    await expect(pair.openPurchase(pair.order(1))).rejects.toMatchObject(refused)
+    await expect(pair.openSale(pair.order(1))).rejects.toMatchObject(refused)
+  })
+
   test('that are only claimed freeze nothing', async () => {
     const pair = await LedgerPair.reconciled()
     await pair.trade({ vouched: 30 })
@@ -261,31 +356,39 @@ describe('two histories', () => {
     )
     for (const [proof, code] of [
       [[own, own], 'statement_invalid'],
-      [[own], 'statement_invalid'],
-      [[], 'statement_invalid'],
       [[own, forged], 'signature_invalid'],
       [[own, foreign], 'statement_invalid'],
     ] as const) {
-      await expect(pair.seller.ledger.freeze(pair.account, 'a fork', proof)).rejects.toMatchObject({ code })
+      await expect(pair.seller.ledger.freeze(pair.account, proof[0], proof[1])).rejects.toMatchObject({ code })
     }
     expect(pair.views()[1].frozen).toBeUndefined()
     expect(pair.seller.store.keys().filter(isEvidence)).toEqual([])
   })
 
-  /** Both sides went back to the same old copy and settled another call with a twin of the other side: two statements at 1. */
-  async function forkedPair(): Promise<LedgerPair> {
+  /**
+   * Both sides went back to the same old copy and settled another call, then one came back with its newest disk: two statements
+   * at 1. That side is further by `aheadBy` statements.
+   */
+  async function forkedPair({
+    isBackup = false,
+    ahead = 'seller',
+    aheadBy = 0,
+  }: { isBackup?: boolean; ahead?: 'buyer' | 'seller'; aheadBy?: number } = {}): Promise<LedgerPair> {
     const pair = await LedgerPair.reconciled()
-    const [oldBuyer, oldSeller] = [pair.buyer.store.copy(), pair.seller.store.copy()]
-    await pair.trade({ vouched: 30 })
-    await pair.exchange()
-    const newSeller = pair.seller.store
+    const copyOf = (side: 'buyer' | 'seller') => (isBackup ? pair[side].backUp() : pair[side].store.copy())
+    const [oldBuyer, oldSeller] = [await copyOf('buyer'), await copyOf('seller')]
+    for (let count = 0; count <= aheadBy; count++) {
+      await pair.trade({ vouched: 30 })
+      await pair.exchange()
+    }
+    const newest = pair[ahead].store
     await pair.buyer.restore(oldBuyer)
     await pair.seller.restore(oldSeller)
     pair.disconnect()
     await pair.exchange()
     await pair.trade({ vouched: 20 })
     await pair.exchange()
-    await pair.seller.restore(newSeller.copy())
+    await pair[ahead].restore(newest.copy())
     pair.disconnect()
     return pair
   }
@@ -309,9 +412,9 @@ describe('statements that are shown', () => {
     const { value, id } = open(STATEMENT, signedBySeller(own))
     const next: Statement = { ...value, sequence: 2, previous: id, items: [], owed: value.owed }
     const shown = dualSigned({ ...next, ...change(next) }, pair.buyer.key, pair)
-    await expect(pair.seller.ledger.appendStatements(pair.account, [shown])).rejects.toMatchObject({ code })
+    await expect(pair.seller.ledger.appendStatements(pair.account, [shown], [])).rejects.toMatchObject({ code })
     expect(pair.views()[1]).toMatchObject({ sequence: 1, owed: 30n })
-    await pair.seller.ledger.appendStatements(pair.account, [dualSigned(next, pair.buyer.key, pair)])
+    await pair.seller.ledger.appendStatements(pair.account, [dualSigned(next, pair.buyer.key, pair)], [])
     expect(pair.views()[1]).toMatchObject({ sequence: 2, owed: 30n })
   })
 })
@@ -329,6 +432,11 @@ function expectSettled(pair: LedgerPair, owed: bigint): void {
   const [buyer, seller] = pair.views()
   expect(toHex(buyer.head ?? new Uint8Array())).toBe(toHex(seller.head ?? new Uint8Array()))
   for (const view of [buyer, seller]) expect(view).toMatchObject({ owed, unsettled: 0n, held: 0n, frozen: undefined })
+}
+
+/** What it exports can be checked by anyone. */
+async function expectToVerify({ ledger }: LedgerPair['buyer']): Promise<void> {
+  await verifyExport(splitLines(exportLedger(ledger, START_MS)), signatureChecker)
 }
 
 function isEvidence(key: string): boolean {

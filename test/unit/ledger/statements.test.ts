@@ -200,7 +200,6 @@ const REFUSED: readonly [name: string, reason: string, isItem: boolean, change: 
     (f) => ({ vouchers: f.vouchers.map(({ body }) => ({ body, signature: new Uint8Array(64) })) }),
   ],
   ['a total that is wrong', 'the items make', false, (_f, s, p) => resealedWhole(p, { ...s, owed: 21n })],
-  ['a sequence too high', 'sequence 2 after 0', false, (_f, s, p) => resealedWhole(p, { ...s, sequence: 2 })],
   ['a payment nobody made', 'paid changed', false, (_f, s, p) => resealedWhole(p, { ...s, paid: 1n })],
   ['nothing', 'it settles nothing', false, (_f, s, p) => resealedWhole(p, { ...s, items: [], owed: 0n })],
   [
@@ -248,18 +247,68 @@ describe('the buyer refuses to sign', () => {
     expect(rejectionIn(answer).value.reason).toBe('the order is settled already')
   })
 
-  test('every rejected body for good, however many came between', async () => {
+  test('and does not answer, a statement that is not the next one', async () => {
     const pair = await LedgerPair.reconciled()
     await pair.trade({ vouched: 10 })
     const honest = await proposed(pair)
     const { value } = open(STATEMENT, honest)
-    const far = [3n, 4n, 5n].map((owed) => ({ ...honest, ...resealedWhole(pair, { ...value, sequence: 7, owed }) }))
-    const answers = []
-    for (const frame of far) answers.push(await pair.buyer.ledger.answerProposal(pair.account, frame))
-    for (const [index, frame] of far.entries()) {
-      expect(hexed(await pair.buyer.ledger.answerProposal(pair.account, frame))).toEqual(hexed(answers[index]))
+    for (const sequence of [0, 2, 7]) {
+      const frame = { ...honest, ...resealedWhole(pair, { ...value, sequence }) }
+      await expect(pair.buyer.ledger.answerProposal(pair.account, frame)).rejects.toMatchObject({
+        code: 'statement_invalid',
+      })
     }
+    expect(pair.buyer.store.keys().filter((key) => key.startsWith('0c'))).toEqual([])
     expect(await pair.buyer.ledger.answerProposal(pair.account, honest)).toHaveProperty('countersignature')
+  })
+
+  test('however many statements a seller proposes on the ground of rejections, and keeps the newest only', async () => {
+    const pair = await LedgerPair.reconciled()
+    await pair.trade({ vouched: 10 })
+    const honest = await proposed(pair)
+    const { value } = open(STATEMENT, honest)
+    const bodies: ProposalFrame[] = []
+    let rejection: Uint8Array | undefined
+    for (let owed = 11n; owed < 40n; owed++) {
+      const frame = { ...honest, ...resealedWhole(pair, { ...value, owed, rejection }) }
+      rejection = rejectionIn(await pair.buyer.ledger.answerProposal(pair.account, frame)).id
+      bodies.push(frame)
+    }
+    expect(pair.buyer.store.keys().filter((key) => key.startsWith('0c'))).toHaveLength(1)
+    for (const frame of bodies.toReversed()) {
+      expect(await pair.buyer.ledger.answerProposal(pair.account, frame)).toHaveProperty('rejection')
+    }
+    expect(pair.views()[0]).toMatchObject({ sequence: 0, frozen: undefined })
+  })
+})
+
+describe('a seller that signs two statements at one place', () => {
+  type Second = (pair: LedgerPair, statement: Statement) => Statement
+  const SECONDS: readonly [name: string, second: Second][] = [
+    ['of which the first was rejected', (_pair, statement) => ({ ...statement, owed: 12n })],
+    [
+      'of which the first was countersigned',
+      (_pair, statement) => ({ ...statement, issuedAtMs: statement.issuedAtMs + 1 }),
+    ],
+  ]
+
+  test.each(SECONDS)('%s, is convicted by them, and the account is frozen', async (name, second) => {
+    const pair = await LedgerPair.reconciled()
+    await pair.trade({ vouched: 10 })
+    const honest = await proposed(pair)
+    const { value } = open(STATEMENT, honest)
+    const first = name.includes('rejected') ? { ...honest, ...resealedWhole(pair, { ...value, owed: 11n }) } : honest
+    await pair.buyer.ledger.answerProposal(pair.account, first)
+    const again = { ...honest, ...resealedWhole(pair, second(pair, value)) }
+    await expect(pair.buyer.ledger.answerProposal(pair.account, again)).rejects.toMatchObject({
+      code: 'account_forked',
+    })
+    for (let round = 0; round < 2; round++) {
+      expect(pair.views()[0].frozen).toContain('seller signed two statements at sequence 1')
+      const [conflict] = await pair.buyer.ledger.conflicts()
+      expect(conflict).toMatchObject({ sequence: 1, equivocators: ['seller'] })
+      await pair.crash('buyer')
+    }
   })
 })
 
