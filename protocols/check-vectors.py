@@ -291,6 +291,9 @@ class Grammar:
             return [self.write(type_[3], item) for item in reading]
         if kind == "map":
             return {name: self.write(type_[1][name][1], item) for name, item in reading.items()}
+        if kind == "choice" and isinstance(reading, dict):
+            rules = (self.rules[each[1]] for each in type_[1])
+            return self.write(next(rule for rule in rules if rule[1]["kind"][1][1] == reading["kind"]), reading)
         return reading
 
 
@@ -378,6 +381,8 @@ SIGNERS = {
     "receipt": "seller",
     "statement": "seller",
     "rejection": "buyer",
+    "payment": "buyer",
+    "netting": "buyer",
     "checkpoint": "node",
     "export": "node",
 }
@@ -741,9 +746,22 @@ def check_chain(account, head, statement):
     require(4, all(reading[name] == account[name] for name in ("network", "asset", "buyer", "seller")))
     require(5, reading["sequence"] == head["sequence"] + 1)
     require(6, reading.get("previous") == head.get("head"))
-    require(7, int(reading["owed"]) == int(head["owed"]) + sum(int(item["amount"]) for item in reading["items"]))
-    require(8, reading["paid"] == head["paid"])
-    require(9, len({item["order"] for item in reading["items"]}) == len(reading["items"]))
+    calls = [int(item["amount"]) for item in reading["items"] if item["kind"] == "call"]
+    settlements = [int(item["amount"]) for item in reading["items"] if item["kind"] != "call"]
+    require(7, int(reading["owed"]) == int(head["owed"]) + sum(calls))
+    require(8, int(reading["paid"]) == int(head["paid"]) + sum(settlements) and 0 not in settlements)
+    require(8, int(reading["paid"]) <= int(reading["owed"]))
+    names = [name for item in reading["items"] for name in names_of(item)]
+    require(9, len(set(names)) == len(names))
+
+
+def names_of(item):
+    """What may stand in one account once."""
+    if item["kind"] == "call":
+        return [("order", item["order"])]
+    if item["kind"] == "netting":
+        return [("netting", item["netting"])]
+    return [("payment", item["payment"]), ("reference", item["adapter"], item["reference"])]
 
 
 def check_item(order, item, voucher, receipt):
@@ -845,8 +863,19 @@ def line_reading(value, rule, field=""):
     if isinstance(value, list):
         return [line_reading(item, type_[3], field) for item in value]
     if isinstance(value, dict):
+        if type_[0] == "choice":
+            type_ = next(rule for rule in map(rule_of, type_[1]) if fits(rule, value))
         return {name: line_reading(value[name], of, name) for name, (_, of) in type_[1].items() if name in value}
     return value
+
+
+def rule_of(type_):
+    return GRAMMAR.rules[type_[1]] if type_[0] == "rule" else type_
+
+
+def fits(map_type, value):
+    """True if the map is of this rule of a choice: its kind says so."""
+    return map_type[1]["kind"][1] == ("literal", value["kind"])
 
 
 def base64url(data):
@@ -874,7 +903,7 @@ class ExportFile:
         self.count = 0
         self.header = None
         self.is_sealed = False
-        self.heads, self.settled = {}, set()
+        self.heads, self.settled, self.nettings = {}, set(), {}
         self.account, self.papers = None, {}
         self.entries, self.peaks, self.journal_head, self.has_journal = 0, [], None, False
         self.checkpoint, self.checkpoint_line = None, 0
@@ -1005,9 +1034,21 @@ class ExportFile:
         except Refused:
             self.require(10, False)
         for item in statement["items"]:
-            self.check_call(account, item)
-            self.settled.add(item["order"])
+            if item["kind"] == "call":
+                self.check_call(account, item)
+                self.settled.add(item["order"])
+            else:
+                self.check_settlement(account, item)
         self.heads[name] = {name: statement[name] for name in ("sequence", "owed", "paid")} | {"head": sha256(body).hex()}
+
+    def check_settlement(self, account, item):
+        names = {(account_id(account), *name) for name in names_of(item)}
+        self.require(11, not names & self.settled)
+        self.settled |= names
+        if item["kind"] == "netting":
+            opposite = {**account, "buyer": account["seller"], "seller": account["buyer"]}
+            known = self.nettings.setdefault(item["netting"], (account, item["amount"]))
+            self.require(11, known[0] == account or known == (opposite, item["amount"]))
 
     def paper(self, kind, name):
         found, reading = self.papers.get(name, (None, None))

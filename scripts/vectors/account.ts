@@ -8,14 +8,22 @@ import {
   dualSignedShape,
   evidenceShape,
   helloShape,
+  NETTING,
+  nettingFrameShape,
+  PAYMENT,
   proposalShape,
   REJECTION,
+  settlementRefusalShape,
   STATEMENT,
   statementsFrameShape,
   wantedShape,
   type Account,
   type CallItem,
   type DualSigned,
+  type Netting,
+  type NettingItem,
+  type Payment,
+  type PaymentItem,
   type Rejection,
   type Statement,
 } from '../../src/wire/account.ts'
@@ -79,6 +87,49 @@ const second: Statement = {
   issuedAtMs: NOW_MS + 20_000,
 }
 
+const payment: Payment = {
+  type: DOMAINS.payment,
+  ...account,
+  adapter: 'manual',
+  reference: 'invoice 7, größer',
+  amount: 50n,
+  paidAtMs: NOW_MS + 11_000,
+  issuedAtMs: NOW_MS + 12_000,
+  expiresAtMs: NOW_MS + 86_400_000,
+}
+
+const netting: Netting = {
+  type: DOMAINS.netting,
+  ...account,
+  amount: 30n,
+  nonce: digestOf('a netting').subarray(0, 16),
+  issuedAtMs: NOW_MS + 13_000,
+  expiresAtMs: NOW_MS + 613_000,
+}
+
+export const paymentItem: PaymentItem = {
+  kind: 'payment',
+  payment: seal(PAYMENT, payment, KEYS.buyer).id,
+  adapter: payment.adapter,
+  reference: payment.reference,
+  amount: payment.amount,
+  paidAtMs: payment.paidAtMs,
+}
+
+export const nettingItem: NettingItem = {
+  kind: 'netting',
+  netting: seal(NETTING, netting, KEYS.buyer).id,
+  amount: netting.amount,
+}
+
+/** A statement after the first that settles nothing but what was paid. */
+const settling: Statement = {
+  ...second,
+  items: [nettingItem, paymentItem],
+  owed: first.owed,
+  paid: netting.amount + payment.amount,
+}
+
 /** @returns the vectors of accounts */
 export function accountVectors(): VectorFile {
   return {
@@ -138,6 +189,12 @@ function statements(): Case[] {
   return [
     whole('the first statement', first),
     whole('the second statement', second),
+    whole('a statement of a netting and a payment', settling),
+    whole('a statement of a call and a payment', {
+      ...second,
+      items: [...second.items, paymentItem],
+      paid: payment.amount,
+    }),
     whole('a statement on the ground of a rejection', { ...second, rejection: digestOf('a rejection') }),
     whole('a statement after both went back to copies', {
       ...second,
@@ -178,6 +235,12 @@ function rejectedStatements(): Case[] {
   return [
     malformed('a statement of 33 items', { items: encode(Array.from({ length: 33 }, () => plainItem())) }),
     malformed('an item of another kind', { items: encode([{ ...plainItem(), kind: 'gift' }]) }),
+    malformed('a payment without reference', {
+      items: encode([{ ...paymentItem, reference: '' }]),
+    }),
+    malformed('a netting with a reference', {
+      items: encode([{ ...nettingItem, reference: 'invoice 7' }]),
+    }),
     malformed('a previous statement that is null', { previous: encode(null) }),
     malformed('a statement of another type', { type: encode(REJECTION.domain) }),
     wrong('a statement its seller did not sign', sign(first, KEYS.stranger), 'statement 2', 'signature_invalid'),
@@ -238,6 +301,17 @@ function chains(): Case[] {
   return [
     follows('the first statement', NO_HEAD, first),
     follows('the next statement', AFTER_FIRST, second),
+    follows('a payment and a netting', AFTER_FIRST, settling),
+    follows('all that is owed paid', AFTER_FIRST, {
+      ...settling,
+      items: [{ ...paymentItem, amount: first.owed }],
+      paid: first.owed,
+    }),
+    follows('a payment of what the statement itself bills', NO_HEAD, {
+      ...first,
+      items: [...first.items, { ...paymentItem, amount: item.amount }],
+      paid: item.amount,
+    }),
     follows('a lower credit limit', AFTER_FIRST, { ...second, creditLimit: 0n }),
     follows('a clock that went back', AFTER_FIRST, { ...second, issuedAtMs: 1 }),
   ]
@@ -262,6 +336,42 @@ function rejectedChains(): Case[] {
     wrong('a micro too much owed', AFTER_FIRST, { ...second, owed: second.owed + 1n }, 'statement 7'),
     wrong('what was owed before forgotten', AFTER_FIRST, { ...second, owed: item.amount }, 'statement 7'),
     wrong('paid without a payment', AFTER_FIRST, { ...second, paid: 1n }, 'statement 8'),
+    wrong('a payment that is not counted', AFTER_FIRST, { ...settling, paid: netting.amount }, 'statement 8'),
+    wrong('a payment that is counted as a debt', AFTER_FIRST, { ...settling, owed: first.owed + 80n }, 'statement 7'),
+    wrong(
+      'a micro more paid than is owed',
+      AFTER_FIRST,
+      { ...settling, items: [{ ...paymentItem, amount: first.owed + 1n }], paid: first.owed + 1n },
+      'statement 8',
+    ),
+    wrong(
+      'a payment of nothing',
+      AFTER_FIRST,
+      { ...settling, items: [{ ...paymentItem, amount: 0n }], paid: 0n },
+      'statement 8',
+    ),
+    wrong(
+      'a payment twice',
+      AFTER_FIRST,
+      { ...settling, items: [paymentItem, { ...paymentItem, reference: 'invoice 8' }], paid: payment.amount * 2n },
+      'statement 9',
+    ),
+    wrong(
+      'a reference twice',
+      AFTER_FIRST,
+      {
+        ...settling,
+        items: [paymentItem, { ...paymentItem, payment: digestOf('another') }],
+        paid: payment.amount * 2n,
+      },
+      'statement 9',
+    ),
+    wrong(
+      'a netting twice',
+      AFTER_FIRST,
+      { ...settling, items: [nettingItem, nettingItem], paid: netting.amount * 2n },
+      'statement 9',
+    ),
     wrong('an order twice', NO_HEAD, { ...first, items: [item, item], owed: item.amount * 2n }, 'statement 9'),
   ]
 }
@@ -326,9 +436,11 @@ const rejection: Rejection = {
   statement: digestOf('a statement'),
   code: 'statement_invalid',
   reason: 'the order is settled already',
-  order: item.order,
+  item: item.order,
 }
 
+const sealedPayment = seal(PAYMENT, payment, KEYS.buyer)
+const sealedNetting = seal(NETTING, netting, KEYS.buyer)
 const { body: orderBody, signature: orderSignature } = seal(ORDER, order, KEYS.buyer)
 const { body: voucherBody, signature: voucherSignature } = seal(VOUCHER, voucher, KEYS.buyer)
 const { body: receiptBody, signature: receiptSignature } = seal<Receipt>(RECEIPT, receipt, KEYS.seller)
@@ -351,10 +463,26 @@ const VOUCHER_ENVELOPE = { body: voucherBody, signature: voucherSignature }
 const RECEIPT_ENVELOPE = { body: receiptBody, signature: receiptSignature }
 
 function messages(): Case[] {
-  const { order: _order, ...wholeRejection } = rejection
+  const { item: _item, ...wholeRejection } = rejection
   return [
     accepted('a rejection of an item', REJECTION, rejection, KEYS.buyer),
     accepted('a rejection of the whole', REJECTION, wholeRejection, KEYS.buyer),
+    accepted('a payment', PAYMENT, payment, KEYS.buyer),
+    accepted('a netting before its second signature', NETTING, netting, KEYS.buyer),
+    readable('a netting that is proposed', 'netting-frame', nettingFrameShape, {
+      body: sealedNetting.body,
+      buyerSignature: sealedNetting.signature,
+    }),
+    readable('a netting that both signed', 'netting-frame', nettingFrameShape, {
+      body: sealedNetting.body,
+      buyerSignature: sealedNetting.signature,
+      sellerSignature: KEYS.seller.sign(signingInput(NETTING.domain, sealedNetting.body)),
+    }),
+    readable('a refused payment', 'settlement-refusal', settlementRefusalShape, {
+      document: sealedPayment.id,
+      code: 'reference_used',
+      reason: 'statement 2 of this account holds it',
+    }),
     accepted('a proposal before its countersignature', STATEMENT, first, KEYS.seller),
     readable('a first hello', 'hello', helloShape, { account, sequence: 0, calls: [] }),
     readable('a hello with open calls', 'hello', helloShape, {
@@ -406,6 +534,20 @@ function rejectedMessages(): Case[] {
       seal(REJECTION, rejection, KEYS.seller),
       'envelope 6',
       'signature_invalid',
+    ),
+    refused(
+      'a payment announced by its seller',
+      PAYMENT,
+      seal(PAYMENT, payment, KEYS.seller),
+      'envelope 6',
+      'signature_invalid',
+    ),
+    refused('a netting shown as a payment', PAYMENT, sealedNetting, 'envelope 3', 'encoding_invalid'),
+    unreadable('a netting without a signature', 'netting-frame', encode({ body: sealedNetting.body })),
+    unreadable(
+      'a refusal without a reason',
+      'settlement-refusal',
+      encode({ document: sealedPayment.id, code: 'reference_used', reason: '' }),
     ),
     refused(
       'a statement shown as a rejection',

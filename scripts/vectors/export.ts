@@ -23,6 +23,7 @@ import { priceUsage } from '../../src/wire/pricing.ts'
 import { DOMAINS } from '../../src/wire/registry.ts'
 import { decodeBody, encodeBody } from '../../src/wire/shape.ts'
 import { ASSET, digestOf, KEYS, NETWORK, NOW_MS, type Case } from './case.ts'
+import { nettingItem, paymentItem } from './account.ts'
 import { order, receipt, voucher } from './inference.ts'
 
 const { buyer, seller, stranger } = KEYS
@@ -58,6 +59,30 @@ const first: Statement = {
 /** Another call, that no statement settles. */
 const openOrder = seal(ORDER, { ...order, nonce: new Uint8Array(16) }, buyer)
 const openVoucher = seal(VOUCHER, { ...voucher, order: openOrder.id }, buyer)
+
+/** The statement after the first: a payment and a netting. */
+const settling: Statement = {
+  ...first,
+  sequence: 2,
+  previous: seal(STATEMENT, first, seller).id,
+  items: [paymentItem, nettingItem],
+  paid: paymentItem.amount + nettingItem.amount,
+}
+
+/** A call the other way round, and the statement of the opposite account that holds it and a netting. */
+const turned = { buyer: seller.publicKey, seller: buyer.publicKey }
+const turnedOrder = seal(ORDER, { ...order, ...turned }, seller)
+const turnedVoucher = seal(VOUCHER, { ...voucher, ...turned, order: turnedOrder.id }, seller)
+
+function oppositeLines(amount: bigint): LineMembers[] {
+  const turnedItem = { ...item, order: turnedOrder.id, voucher: turnedVoucher.id, receipt: undefined }
+  const items = [turnedItem, { ...nettingItem, amount }]
+  return [
+    signedMembers('order', turnedOrder),
+    signedMembers('voucher', turnedVoucher),
+    statementLine({ ...first, ...turned, items, paid: amount }, buyer, seller),
+  ]
+}
 
 function statementLine(statement: Statement, sellerKey: NodeKey = seller, buyerKey: NodeKey = buyer): LineMembers {
   const signed = seal(STATEMENT, statement, sellerKey)
@@ -220,6 +245,13 @@ export function acceptedExports(): Case[] {
       ...openCall,
       statementLine(second),
     ]),
+    file('a payment, and a netting in both accounts', [
+      header,
+      ...oppositeLines(nettingItem.amount),
+      ...call,
+      statementLine(first),
+      statementLine(settling),
+    ]),
     file('one checkpoint over all', [...whole, checkpointLine(checkpointOf([accountHead], 1))]),
     file('a checkpoint in the middle of the journal', [
       header,
@@ -322,6 +354,31 @@ export function rejectedExports(): Case[] {
       ...call,
       statementLine({ ...first, sequence: 2, previous: seal(STATEMENT, first, seller).id, owed: item.amount * 2n }),
     ]),
+    lie('a payment in two statements', 'export 11', [
+      header,
+      ...call,
+      statementLine(first),
+      statementLine({ ...settling, items: [paymentItem], paid: paymentItem.amount }),
+      statementLine({
+        ...settling,
+        sequence: 3,
+        previous: seal(STATEMENT, { ...settling, items: [paymentItem], paid: paymentItem.amount }, seller).id,
+        items: [{ ...paymentItem, payment: digestOf('another') }],
+        paid: paymentItem.amount * 2n,
+      }),
+    ]),
+    lie('a netting of another amount in the opposite account', 'export 11', [
+      header,
+      ...oppositeLines(nettingItem.amount - 1n),
+      ...call,
+      statementLine(first),
+      statementLine(settling),
+    ]),
+    lie(
+      'more paid than is owed',
+      'export 10',
+      statement({ items: [item, { ...paymentItem, amount: item.amount + 1n }], paid: item.amount + 1n }),
+    ),
     lie('a statement whose order is missing', 'export 12', [header, voucherLine, receiptLine, statementLine(first)]),
     lie('a statement whose voucher is missing', 'export 13', [header, orderLine, receiptLine, statementLine(first)]),
     lie('a statement whose receipt is missing', 'export 14', [header, orderLine, voucherLine, statementLine(first)]),

@@ -125,6 +125,8 @@ export const ERRORS = {
   voucher_timeout: entry(402, 'buyer', 'no voucher came for {timeoutMs} ms while the window was used up', 'sign vouchers in time', PEER),
   order_maximum_reached: entry(402, 'buyer', 'the answer reached the maximum of its order', 'order with a higher maximum', PEER),
   statement_invalid: entry(400, 'seller', 'the statement is not acceptable: {reason}', 'correct it, or take out the refused item', PEER),
+  settlement_invalid: entry(400, 'client', 'the settlement is not acceptable: {reason}', 'see `tok-node ledger accounts` for what is owed', PEER),
+  reference_used: entry(409, 'client', 'the reference "{reference}" was used for another payment: {detail}', 'one payment, one reference: use that of this payment', PEER),
   statement_outdated: entry(409, 'buyer', 'the statement was proposed before the buyer went back to a copy of its ledger', 'propose it anew', PEER),
   account_rolled_back: entry(409, 'network', 'the ledger of {peer} and this one part at sequence {sequence}, where both were brought up from copies', 'keep the side that was used last; on the other, start over with `tok-node ledger recover`', PEER),
   account_forked: entry(409, 'network', 'two signed statements stand at sequence {sequence}', 'both are kept as evidence, see `tok-node ledger evidence`; the account is frozen', PEER),

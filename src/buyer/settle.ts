@@ -13,11 +13,13 @@ import {
   countersignatureShape,
   evidenceShape,
   helloShape,
+  nettingFrameShape,
   proposalShape,
+  settlementRefusalShape,
   type Account,
   type Hello,
 } from '../wire/account.ts'
-import { encodeEnvelope } from '../wire/envelope.ts'
+import { decodeEnvelope, encodeEnvelope } from '../wire/envelope.ts'
 import { keyOfPeer } from '../wire/identity.ts'
 import { FRAMES, LIMITS, TIMEOUTS } from '../wire/registry.ts'
 import { decodeBody, encodeBody } from '../wire/shape.ts'
@@ -92,16 +94,23 @@ export function createSettler(dependencies: Dependencies): Settler {
     try {
       await running.get(peer)?.catch(() => undefined) // what it began with is older than this request
       await exchange(peer)
-      retryMs.delete(peer)
+      // A payment waits for people at the seller: they are asked now and then.
+      if (ledger.accountView('buyer', accountWith(peer).seller).settlementsOpen > 0) settleLater(peer)
+      else retryMs.delete(peer)
     } catch (thrown) {
       const error = toTokError(thrown)
-      const view = ledger.accountView('buyer', accountWith(peer).seller)
-      if (view.unsettled === 0n || view.frozen !== undefined || isStopped) return
-      const delayMs = retryMs.get(peer) ?? RETRY_FIRST_MS
-      retryMs.set(peer, Math.min(delayMs * 2, RETRY_MAX_MS))
-      logger.debug({ peer, code: error.code, reason: error.message, delayMs }, 'settling waits for the seller')
-      schedule(peer, delayMs)
+      logger.debug({ peer, code: error.code, reason: error.message }, 'settling waits for the seller')
+      settleLater(peer)
     }
+  }
+
+  /** Each time after a longer wait, as long as anything is open. */
+  const settleLater = (peer: string): void => {
+    const view = ledger.accountView('buyer', accountWith(peer).seller)
+    if ((view.unsettled === 0n && view.settlementsOpen === 0) || view.frozen !== undefined) return
+    const delayMs = retryMs.get(peer) ?? RETRY_FIRST_MS
+    retryMs.set(peer, Math.min(delayMs * 2, RETRY_MAX_MS))
+    schedule(peer, delayMs)
   }
 
   return {
@@ -158,14 +167,24 @@ async function runExchange(
     for (const evidence of ledger.evidenceFor(account, theirs)) {
       await stream.write(FRAMES.evidence, encodeBody(evidenceShape, evidence))
     }
+    for (const payment of ledger.paymentsToShow(account)) {
+      await stream.write(FRAMES.payment, encodeEnvelope(payment))
+    }
+    const netting = ledger.nettingToShow(account)
+    if (netting !== undefined) await stream.write(FRAMES.netting, encodeBody(nettingFrameShape, netting))
     await stream.write(FRAMES.done, new Uint8Array())
     for (let frame = await next(); frame.type !== FRAMES.done; frame = await next()) {
-      expect(frame, FRAMES.evidence, peer)
-      await ledger.adoptEvidence(account, decodeBody(evidenceShape, frame.payload, 'evidence'))
+      if (frame.type === FRAMES.payment) {
+        await ledger.adoptPayment(account, decodeEnvelope(frame.payload, 'payment'))
+      } else if (!(await takeSettlement(frame))) {
+        expect(frame, FRAMES.evidence, peer)
+        await ledger.adoptEvidence(account, decodeBody(evidenceShape, frame.payload, 'evidence'))
+      }
     }
     ledger.setReconciled(account, true)
     onReconciled()
     for (let frame = await next(); frame.type !== FRAMES.done; frame = await next()) {
+      if (await takeSettlement(frame)) continue
       expect(frame, FRAMES.proposal, peer)
       const answer = await ledger.answerProposal(account, decodeBody(proposalShape, frame.payload, 'proposal'))
       if ('rejection' in answer) {
@@ -181,6 +200,20 @@ async function runExchange(
     const error = toTokError(thrown)
     stream.abort(error)
     throw error
+  }
+
+  /** Takes in a netting that both signed, or what the seller refuses; false for a frame that is neither. */
+  async function takeSettlement({ type, payload }: Frame): Promise<boolean> {
+    if (type === FRAMES.netting) {
+      await ledger.takeNetting(account, decodeBody(nettingFrameShape, payload, 'netting'))
+    } else if (type === FRAMES.settlementRefusal) {
+      const refusal = decodeBody(settlementRefusalShape, payload, 'settlement refusal')
+      logger.warn({ peer, reason: refusal.reason }, 'the seller refuses a settlement')
+      await ledger.takeRefusal(account, refusal)
+    } else {
+      return false
+    }
+    return true
   }
 }
 

@@ -7,9 +7,18 @@ import { TokError } from '../base/errors.ts'
 import { accountId, STATEMENT, type Account } from '../wire/account.ts'
 import { open } from '../wire/envelope.ts'
 import type { NodeKey } from '../wire/identity.ts'
-import { frozenBy, NO_HEAD, provenBy, refusedCallOf, type AccountState, type Call } from './account-state.ts'
+import {
+  frozenBy,
+  NO_HEAD,
+  isOfItem,
+  provenBy,
+  setAsideNetting,
+  type AccountState,
+  type Call,
+} from './account-state.ts'
 import { checkNatively, judgeConflict } from './equivocation.ts'
 import type { Records } from './records.ts'
+import { oppositeOf, type SettlementRecords } from './settlement-records.ts'
 
 export interface AccountBook {
   states(): Iterable<AccountState>
@@ -36,7 +45,11 @@ export interface AccountBookOptions extends Pick<Account, 'network' | 'asset'> {
  * @throws TokError `ledger_corrupt` naming the record
  */
 export async function loadAccountBook(
-  { records, key }: { readonly records: Records; readonly key: NodeKey },
+  {
+    records,
+    settlementRecords,
+    key,
+  }: { readonly records: Records; readonly settlementRecords: SettlementRecords; readonly key: NodeKey },
   options: AccountBookOptions,
 ): Promise<{ readonly book: AccountBook; readonly broken: readonly Call[] }> {
   const book = createAccountBook(key, options)
@@ -49,6 +62,15 @@ export async function loadAccountBook(
   for await (const call of records.openCalls()) {
     book.addCall(book.stateOf(call.order.value), call)
     if (call.live) broken.push(call)
+  }
+  for await (const payment of settlementRecords.openPayments()) {
+    const { id, value } = payment.signed
+    book.stateOf(value).payments.set(toHex(id), payment)
+  }
+  for await (const netting of settlementRecords.openNettings()) {
+    for (const account of [netting.signed.value, oppositeOf(netting.signed.value)]) {
+      book.stateOf(account).netting = netting
+    }
   }
   for (const state of book.states()) {
     requireOwn(state, key)
@@ -69,10 +91,12 @@ function requireOwn({ id, account }: AccountState, key: NodeKey): void {
 async function loadExchange(state: AccountState, records: Records): Promise<void> {
   const frame = await records.proposalOf(state.id)
   if (frame !== undefined) state.pending = { statement: open(STATEMENT, frame), frame }
-  const rejection = (await records.rejectionsOf(state.id, state.head.sequence + 1)).at(-1)
+  const rejections = await records.rejectionsOf(state.id, state.head.sequence + 1)
+  for (const { value } of rejections) setAsideNetting(state, value)
+  const rejection = rejections.at(-1)
   state.rejection = rejection?.id
   const isFinal = rejection !== undefined && rejection.value.code !== 'statement_outdated'
-  if (state.side === 'seller' && isFinal && refusedCallOf(state, rejection.value) === undefined) {
+  if (state.side === 'seller' && isFinal && !isOfItem(state, rejection.value)) {
     state.frozen = frozenBy(rejection.value)
   }
   const [one, other] = await records.evidenceOf(state.id)
@@ -95,6 +119,8 @@ function createAccountBook(key: NodeKey, { network, asset, restoredAtMs }: Accou
       side: equalBytes(buyer, key.publicKey) ? 'buyer' : 'seller',
       head: NO_HEAD,
       calls: new Map(),
+      payments: new Map(),
+      netting: undefined,
       pending: undefined,
       rejection: undefined,
       frozen: undefined,
@@ -117,7 +143,8 @@ function createAccountBook(key: NodeKey, { network, asset, restoredAtMs }: Accou
     stateOfId: (accountIdBytes) => accounts.get(toHex(accountIdBytes)),
     forgetStranger(account) {
       const state = stateOf(account)
-      const isEmpty = state.head.sequence === 0 && state.calls.size === 0 && state.frozen === undefined
+      const isUnused = state.head.sequence === 0 && state.calls.size === 0 && state.payments.size === 0
+      const isEmpty = isUnused && state.frozen === undefined
       if (isEmpty && !state.reconciled) accounts.delete(toHex(state.id))
     },
     addCall(state, call) {

@@ -2,9 +2,22 @@
  * The state of one account as this node knows it, and every decision about it. Pure: no disk, no clock, no socket.
  * Source: protocols/account/v1.md; rules R1 to R9 there.
  */
+import { divideRoundingUp } from '../base/amount.ts'
 import { equalBytes, toHex } from '../base/bytes.ts'
 import { toTokError, TokError, type ErrorCode } from '../base/errors.ts'
-import type { Account, CallItem, ProposalFrame, Rejection, Statement } from '../wire/account.ts'
+import {
+  itemId,
+  type Account,
+  type CallItem,
+  type Item,
+  type Netting,
+  type NettingItem,
+  type Payment,
+  type PaymentItem,
+  type ProposalFrame,
+  type Rejection,
+  type Statement,
+} from '../wire/account.ts'
 import type { Signed } from '../wire/envelope.ts'
 import { peerOfKey } from '../wire/identity.ts'
 import { checkBilling, type Acceptance, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
@@ -26,6 +39,30 @@ export interface Call {
   receipt: Signed<Receipt> | undefined
   /** The seller's word that it took the order, where this side has it. */
   acceptance: Signed<Acceptance> | undefined
+}
+
+/** A payment that no statement holds yet. */
+export interface OpenPayment {
+  readonly signed: Signed<Payment>
+  /**
+   * proposed: the buyer says so; confirmed: the seller has received it, and its next statement says so; refused: by the seller;
+   * cancelled: by the buyer. What is refused or cancelled waits for nothing, and can still be confirmed by a seller that was
+   * quicker: the buyer stands by its signature.
+   */
+  readonly state: 'proposed' | 'confirmed' | 'refused' | 'cancelled'
+  /** Why it was refused. */
+  readonly reason: string | undefined
+}
+
+/** A netting that is not settled in both accounts yet; one object stands in the state of both. */
+export interface OpenNetting {
+  readonly signed: Signed<Netting>
+  /** Of the seller it names; undefined while it only is proposed. */
+  sellerSignature: Uint8Array | undefined
+  /** Accounts that have it in a statement, by their id in hexadecimal. */
+  readonly settledIn: Set<string>
+  /** True once the other side rejected its item: it is not proposed again. */
+  isSetAside: boolean
 }
 
 /** Where the chain of an account stands. */
@@ -53,6 +90,10 @@ export interface AccountState {
   head: AccountHead
   /** Unsettled calls by the hexadecimal id of their order. */
   readonly calls: Map<string, Call>
+  /** Payments that no statement holds yet, by the hexadecimal id of the buyer's announcement. */
+  readonly payments: Map<string, OpenPayment>
+  /** The netting that is under way with the opposite account. */
+  netting: OpenNetting | undefined
   pending: Proposal | undefined
   /** The rejection on whose ground the next proposal stands. */
   rejection: Uint8Array | undefined
@@ -89,14 +130,15 @@ export function otherPeer({ side, account }: AccountState): string {
 
 /** @throws TokError `account_frozen`, `account_unreconciled` if nothing may be signed for this account now */
 export function requireUsable(state: AccountState): void {
-  if (state.frozen !== undefined) {
-    throw new TokError('account_frozen', {
-      peer: otherPeer(state),
-      reason: state.frozen,
-      account: toHex(state.id),
-    })
-  }
+  requireUnfrozen(state)
   if (!state.reconciled) throw new TokError('account_unreconciled')
+}
+
+/** @throws TokError `account_frozen` if nothing is signed for this account any more */
+export function requireUnfrozen(state: AccountState): void {
+  const { frozen: reason } = state
+  if (reason === undefined) return
+  throw new TokError('account_frozen', { peer: otherPeer(state), reason, account: toHex(state.id) })
 }
 
 /** What a sealed call is settled at: the lesser of the voucher's promise and the receipt's claim; 0 without a voucher. */
@@ -151,13 +193,81 @@ export function itemOf(call: Call): CallItem | undefined {
   }
 }
 
-/** The next statement a seller proposes, or undefined if no sealed call has anything to settle. */
+/** What one account still owes beyond its payments under way, in micros: the most that may be paid or set off. */
+export function payableOf(state: AccountState): bigint {
+  let micros = state.head.owed - state.head.paid
+  for (const { signed, state: at } of state.payments.values()) {
+    if (at === 'proposed' || at === 'confirmed') micros -= signed.value.amount
+  }
+  const netting = nettingToSettle(state)
+  return netting === undefined ? micros : micros - netting.signed.value.amount
+}
+
+/** What the next statements will say is paid, in micros. */
+export function confirmedOf(state: AccountState): bigint {
+  return settlementItems(state).reduce((sum, { amount }) => sum + amount, 0n)
+}
+
+/** Payments and a netting of this account that wait for the other side, or for a statement. */
+export function settlementsOpenIn(state: AccountState): number {
+  const payments = [...state.payments.values()].filter(({ state: at }) => at === 'proposed' || at === 'confirmed')
+  return payments.length + (nettingToSettle(state) === undefined ? 0 : 1)
+}
+
+/** The most that is delivered on all live calls before the buyer has vouched for it, in micros. */
+export function windowExposureOf(state: AccountState): bigint {
+  let micros = 0n
+  for (const { live, order, voucher } of state.calls.values()) {
+    if (!live) continue
+    const { windowTokens, prices, amountMax } = order.value
+    const window = divideRoundingUp(BigInt(windowTokens) * prices.output, 1_000_000n)
+    const left = amountMax - (voucher?.value.amount ?? 0n)
+    micros += window < left ? window : left
+  }
+  return micros
+}
+
+/** The netting of this account that no statement of it holds yet, sealed or proposed. */
+export function nettingToSettle({ netting, id }: AccountState): OpenNetting | undefined {
+  return netting === undefined || netting.settledIn.has(toHex(id)) ? undefined : netting
+}
+
+/** Payments that the seller confirmed, and a netting that both signed. */
+function settlementItems(state: AccountState): (PaymentItem | NettingItem)[] {
+  const items: (PaymentItem | NettingItem)[] = []
+  const netting = nettingToSettle(state)
+  if (netting?.sellerSignature !== undefined && !netting.isSetAside) {
+    items.push({ kind: 'netting', netting: netting.signed.id, amount: netting.signed.value.amount })
+  }
+  for (const { signed, state: at } of state.payments.values()) {
+    if (at === 'confirmed') items.push(paymentItemOf(signed))
+  }
+  return items
+}
+
+/** The item that a payment stands in a statement as. */
+export function paymentItemOf({ id, value }: Signed<Payment>): PaymentItem {
+  const { adapter, reference, amount, paidAtMs } = value
+  return { kind: 'payment', payment: id, adapter, reference, amount, paidAtMs }
+}
+
+/** The next statement a seller proposes, or undefined if nothing is to be settled. */
 export function buildStatement(state: AccountState, creditLimit: bigint, issuedAtMs: number): Statement | undefined {
-  const items: CallItem[] = []
+  const settlements = settlementItems(state).slice(0, LIMITS.statementItems / 2)
+  const items: Item[] = []
+  let { owed, paid } = state.head
   for (const call of state.calls.values()) {
-    if (items.length === LIMITS.statementItems) break
+    if (items.length === LIMITS.statementItems - settlements.length) break
     const item = call.live || call.disputed || call.isHeldBack ? undefined : itemOf(call)
-    if (item !== undefined) items.push(item)
+    if (item === undefined) continue
+    items.push(item)
+    owed += item.amount
+  }
+  for (const item of settlements) {
+    // What is not owed cannot be paid: it waits until it is.
+    if (paid + item.amount > owed) continue
+    items.push(item)
+    paid += item.amount
   }
   if (items.length === 0) return undefined
   const { network, asset, buyer, seller } = state.account
@@ -170,8 +280,8 @@ export function buildStatement(state: AccountState, creditLimit: bigint, issuedA
     sequence: state.head.sequence + 1,
     previous: state.head.head,
     items,
-    owed: items.reduce((sum, item) => sum + item.amount, state.head.owed),
-    paid: state.head.paid,
+    owed,
+    paid,
     creditLimit,
     issuedAtMs,
     rejection: state.rejection,
@@ -192,13 +302,28 @@ export function breachOfChain(account: Account, head: AccountHead, statement: St
   }
   if (statement.sequence !== head.sequence + 1) return `sequence ${statement.sequence} after ${head.sequence}`
   if (!isSame(statement.previous, head.head)) return 'it does not follow the newest statement'
-  const billed = statement.items.reduce((sum, item) => sum + item.amount, 0n)
-  if (statement.owed !== head.owed + billed) return `owed is ${statement.owed}, the items make ${head.owed + billed}`
-  if (statement.paid !== head.paid) return 'paid changed without a payment'
-  if (new Set(statement.items.map((item) => toHex(item.order))).size !== statement.items.length) {
-    return 'an order is settled twice'
+  let { owed, paid } = head
+  for (const { kind, amount } of statement.items) {
+    if (kind === 'call') owed += amount
+    else if (amount === 0n) return `a ${kind} of nothing`
+    else paid += amount
   }
-  return undefined
+  if (statement.owed !== owed) return `owed is ${statement.owed}, the items make ${owed}`
+  if (statement.paid !== paid) return `paid is ${statement.paid}, the items make ${paid}`
+  if (paid > owed) return `${paid} is paid, and only ${owed} was owed`
+  const names = statement.items.flatMap(namesOf)
+  return new Set(names).size === names.length ? undefined : 'something is settled twice'
+}
+
+/** What may stand in one account once: an order, a netting, a payment and its reference. */
+export function namesOf(item: Item): string[] {
+  const name = `${item.kind} ${toHex(itemId(item))}`
+  return item.kind === 'payment' ? [name, `reference ${referenceName(item)}`] : [name]
+}
+
+/** A payment's reference among those of all adapters. */
+export function referenceName({ adapter, reference }: Pick<Payment, 'adapter' | 'reference'>): string {
+  return JSON.stringify([adapter, reference])
 }
 
 /** Where the chain stands after `statement`. */
@@ -231,8 +356,8 @@ export function breachOfItem(
 export interface Refusal {
   readonly code: ErrorCode
   readonly reason: string
-  /** The order whose item is refused; undefined if the statement as a whole is. */
-  readonly order: Uint8Array | undefined
+  /** What the refused item is known by; undefined if the statement as a whole is refused. */
+  readonly item: Uint8Array | undefined
 }
 
 /** What the buyer knows of the calls in a proposal. */
@@ -249,7 +374,7 @@ export interface KnownCall {
 /**
  * The buyer's judgement of a proposal: undefined to countersign it, or the refusal (R7). Nothing is countersigned that the
  * buyer did not order, that is settled already, that costs another amount than the order's prices make, or that is above
- * what the buyer itself signed.
+ * what the buyer itself signed; nor a payment that it did not announce, nor a netting that not both signed.
  */
 export function judgeProposal(
   state: AccountState,
@@ -257,15 +382,20 @@ export function judgeProposal(
   lastRejection: Uint8Array | undefined,
   known: (item: CallItem) => KnownCall,
 ): Refusal | undefined {
-  const refuse = (reason: string, order?: Uint8Array): Refusal => ({ code: 'statement_invalid', reason, order })
+  const refuse = (reason: string, item?: Uint8Array): Refusal => ({ code: 'statement_invalid', reason, item })
   const breach = breachOfChain(state.account, state.head, statement)
   if (breach !== undefined) return refuse(breach)
   if (statement.buyerRestoredAtMs !== state.ownRestoredAtMs) {
-    return { code: 'statement_outdated', reason: 'the buyer went back to a copy since', order: undefined }
+    return { code: 'statement_outdated', reason: 'the buyer went back to a copy since', item: undefined }
   }
   if (!isSame(statement.rejection, lastRejection)) return refuse('it does not name the rejection before it')
   if (statement.items.length === 0) return refuse('it settles nothing')
   for (const item of statement.items) {
+    if (item.kind !== 'call') {
+      const wrong = breachOfSettlement(state, item)
+      if (wrong !== undefined) return refuse(wrong, itemId(item))
+      continue
+    }
     const { order, isSettled, promised, voucher, receipt } = known(item)
     if (order === undefined) return refuse('the buyer knows no such order', item.order)
     if (isSettled) return refuse('the order is settled already', item.order)
@@ -279,14 +409,39 @@ export function judgeProposal(
   return undefined
 }
 
-/** The open call a rejection is about; undefined if it refuses the statement as a whole. */
-export function refusedCallOf(state: AccountState, { order }: Rejection): Call | undefined {
-  return order === undefined ? undefined : state.calls.get(toHex(order))
+/** Why a payment or a netting is not what this side signed, or undefined if it is. */
+function breachOfSettlement(state: AccountState, item: PaymentItem | NettingItem): string | undefined {
+  if (item.kind === 'payment') {
+    const payment = state.payments.get(toHex(item.payment))
+    if (payment === undefined) return 'the buyer announced no such payment'
+    const { adapter, reference, amount, paidAtMs } = payment.signed.value
+    const isSaid =
+      item.adapter === adapter && item.reference === reference && item.amount === amount && item.paidAtMs === paidAtMs
+    return isSaid ? undefined : 'the payment is not as the buyer announced it'
+  }
+  const netting = nettingToSettle(state)
+  if (netting?.sellerSignature === undefined || !equalBytes(netting.signed.id, item.netting)) {
+    return 'no netting that both signed is open here'
+  }
+  return netting.signed.value.amount === item.amount ? undefined : 'the netting is of another amount'
+}
+
+/** True if a rejection refuses one item, that can be taken out, and not the statement as a whole. */
+export function isOfItem(state: AccountState, { item }: Rejection): boolean {
+  if (item === undefined) return false
+  const name = toHex(item)
+  const netting = state.netting?.signed.id
+  return state.calls.has(name) || state.payments.has(name) || (netting !== undefined && equalBytes(netting, item))
 }
 
 /** Why an account is frozen whose statement the buyer refuses as a whole: there is nothing to take out of it. */
 export function frozenBy(rejection: Rejection): string {
   return `the buyer rejects statement ${rejection.sequence}`
+}
+
+/** Notes that the buyer rejected the netting of this account. */
+export function setAsideNetting({ netting }: AccountState, { item }: Rejection): void {
+  if (netting !== undefined && item !== undefined && equalBytes(netting.signed.id, item)) netting.isSetAside = true
 }
 
 /** Why an account is frozen on which somebody signed two histories. */

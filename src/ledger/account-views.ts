@@ -3,7 +3,15 @@
  */
 import type { Account } from '../wire/account.ts'
 import type { AccountBook } from './account-book.ts'
-import { heldOf, otherPeer, unsettledOf, type AccountState } from './account-state.ts'
+import {
+  confirmedOf,
+  heldOf,
+  otherPeer,
+  settlementsOpenIn,
+  unsettledOf,
+  windowExposureOf,
+  type AccountState,
+} from './account-state.ts'
 
 /** One account, for people and policies. Amounts in micros. */
 export interface AccountView {
@@ -21,6 +29,14 @@ export interface AccountView {
   /** Maxima of live calls. */
   readonly held: bigint
   readonly creditLimit: bigint
+  /** Calls whose item the buyer rejected, although the seller holds its order and voucher. */
+  readonly disputed: number
+  /** Micros of payments and a netting that the seller has confirmed or both have signed, and no statement holds yet. */
+  readonly confirmed: bigint
+  /** Payments and nettings that wait for the other side. */
+  readonly settlementsOpen: number
+  /** The most that is delivered, on all live calls, before the buyer has vouched for it, in micros. */
+  readonly windowExposure: bigint
   readonly liveCalls: number
   readonly frozen: string | undefined
 }
@@ -64,6 +80,10 @@ function viewOf(state: AccountState): AccountView {
     unsettled: unsettledOf(state),
     held: heldOf(state),
     creditLimit: state.creditLimitTold ?? head.creditLimit,
+    disputed: [...calls.values()].filter((call) => call.disputed).length,
+    confirmed: confirmedOf(state),
+    settlementsOpen: settlementsOpenIn(state),
+    windowExposure: windowExposureOf(state),
     liveCalls: [...calls.values()].filter((call) => call.live).length,
     frozen,
   }

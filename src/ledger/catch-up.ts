@@ -6,6 +6,7 @@
 import { equalBytes, sha256, toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
 import {
+  callItems,
   evidenceShape,
   statementsFrameShape,
   wantedShape,
@@ -68,7 +69,7 @@ export async function catchUp(
       await frames.write(FRAMES.statements, encodeBody(statementsFrameShape, { statements }))
       const { orders } = decodeBody(wantedShape, await frames.read(FRAMES.wanted), 'wanted')
       const shown = new Set(
-        statements.flatMap((each) => openStatement(each).value.items.map(({ order }) => toHex(order))),
+        statements.flatMap((each) => callItems(openStatement(each).value).map(({ order }) => toHex(order))),
       )
       for (const order of orders) {
         // Each order once, so that little asked for is never much sent.

@@ -13,7 +13,7 @@ import type { Checkpoint } from '../wire/checkpoint.ts'
 import type { Envelope, Kind, Signed } from '../wire/envelope.ts'
 import { seal } from '../wire/envelope.ts'
 import { bytes, oneOf, record, text, uint, type Read } from '../wire/shape.ts'
-import type { DualSigned } from '../wire/account.ts'
+import { callItems, type DualSigned } from '../wire/account.ts'
 import type { JournalEntry } from '../wire/journal.ts'
 import type { Ledger } from './ledger.ts'
 
@@ -144,7 +144,7 @@ export async function* exportLedger(ledger: Ledger, exportedAtMs: number): Async
   for (const { id, head, unsettled } of snapshot.accounts) {
     for await (const statement of ledger.statementsOf(id)) {
       if (statement.value.sequence > (head?.sequence ?? 0)) break
-      for (const item of statement.value.items) yield* callLines(item.order, true)
+      for (const { order } of callItems(statement.value)) yield* callLines(order, true)
       yield line(statementMembers(statement))
     }
     for (const order of unsettled) yield* callLines(order, false)

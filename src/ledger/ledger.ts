@@ -23,13 +23,25 @@ import { createPurchases, type Purchases } from './purchases.ts'
 import { createReconciliation, type Reconciliation } from './reconciliation.ts'
 import { createRecords, type LedgerRecords } from './records.ts'
 import { createSales, type Sales } from './sales.ts'
+import { createSettlementRecords } from './settlement-records.ts'
+import { createSettlements, type Settlements } from './settlements.ts'
 import { bringToSchema } from './schema.ts'
 import { createStatements, type Statements } from './statements.ts'
 import { createCommitQueue, type Store } from './store.ts'
 
 /** An open ledger: what each part of it promises stands with that part. */
 export interface Ledger
-  extends Purchases, Sales, Reconciliation, Statements, OwnAdverts, AccountViews, LedgerRecords, Checkpoints, Pruning {
+  extends
+    Purchases,
+    Sales,
+    Reconciliation,
+    Statements,
+    Settlements,
+    OwnAdverts,
+    AccountViews,
+    LedgerRecords,
+    Checkpoints,
+    Pruning {
   readonly key: NodeKey
   readonly network: string
   readonly asset: string
@@ -54,16 +66,20 @@ export async function openLedger(
 ): Promise<Ledger> {
   const queue = createCommitQueue(store)
   const records = createRecords(store)
+  const settlementRecords = createSettlementRecords(store)
   await bringToSchema({ store, queue })
   const restoredAtMs = await noteRestored({ store, queue, clock })
-  const { book, broken } = await loading('accounts', loadAccountBook({ records, key }, { ...options, restoredAtMs }))
+  const { book, broken } = await loading(
+    'accounts',
+    loadAccountBook({ records, settlementRecords, key }, { ...options, restoredAtMs }),
+  )
   const journal = await loading('journal', loadJournal({ records, clock }))
   const ownAdverts = await loading('adverts', loadOwnAdverts({ records, queue, key, clock }, { restoredAtMs }))
   const sealing = createCallSealing({ book, journal, queue, key, clock })
   await sealing.sealBroken(broken)
 
   const oneAfterAnother = createOneAfterAnother()
-  const parts = { book, records, journal, queue, sealing, oneAfterAnother, key, clock }
+  const parts = { book, records, settlementRecords, journal, queue, sealing, oneAfterAnother, key, clock }
   const checkpoints = await loading('checkpoints', loadCheckpoints(parts, options))
   const { statementsAfter, statementsOf, callRecord, journalEntries, journalStart } = records
   const { network, asset } = options
@@ -77,6 +93,7 @@ export async function openLedger(
     ...createSales(parts),
     ...createReconciliation(parts),
     ...createStatements(parts, options),
+    ...createSettlements(parts, options),
     ...createAccountViews(parts, options),
     ...ownAdverts,
     ...checkpoints,

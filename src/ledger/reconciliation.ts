@@ -6,6 +6,7 @@ import { equalBytes, toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
 import {
   accountId,
+  callItems,
   openStatement,
   type Account,
   type CallItem,
@@ -148,7 +149,7 @@ export function createReconciliation(dependencies: {
       const state = book.stateOf(account)
       const lacked: Uint8Array[] = []
       for (const each of statements) {
-        for (const item of openStatement(each).value.items) {
+        for (const item of callItems(openStatement(each).value)) {
           const { order, voucher, receipt } = await ownPapers(state, item)
           const isWhole = order !== undefined && voucher !== undefined
           if (!isWhole || (item.receipt !== undefined && receipt === undefined)) lacked.push(item.order)
@@ -180,7 +181,7 @@ export function createReconciliation(dependencies: {
           const statement = openStatement(each)
           const breach = breachOfChain(state.account, state.head, statement.value)
           if (breach !== undefined) throw new TokError('statement_invalid', { reason: breach })
-          for (const item of statement.value.items) await requirePapers(state, item, cameWith)
+          for (const item of callItems(statement.value)) await requirePapers(state, item, cameWith)
           const { pending } = state
           const isPending = pending !== undefined && equalBytes(pending.statement.id, statement.id)
           await postStatement({ book, queue }, state, statement, isPending ? papersOf(pending.frame) : cameWith)

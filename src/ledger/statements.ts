@@ -7,6 +7,8 @@ import type { Clock } from '../base/clock.ts'
 import { TokError } from '../base/errors.ts'
 import {
   accountId,
+  callItems,
+  itemId,
   openStatement,
   REJECTION,
   STATEMENT,
@@ -27,7 +29,8 @@ import {
   claimOf,
   frozenBy,
   judgeProposal,
-  refusedCallOf,
+  isOfItem,
+  setAsideNetting,
   requireUsable,
   type AccountState,
   type KnownCall,
@@ -40,6 +43,7 @@ import { freezeByProof } from './freeze-account.ts'
 import type { OneAfterAnother } from './one-after-another.ts'
 import { postStatement } from './post-statement.ts'
 import { openCallWrite, proposalWrite, rejectedWrite, rejectionWrite, type Records } from './records.ts'
+import { paymentWrite } from './settlement-records.ts'
 import type { CommitQueue } from './store.ts'
 
 /** The buyer's final answer to a proposal. */
@@ -102,7 +106,7 @@ export function createStatements(
     lastRejection: Uint8Array | undefined,
   ): Promise<Refusal | undefined> {
     const known = new Map<CallItem, KnownCall>()
-    for (const item of statement.items) known.set(item, await knowledgeOf(state, item, papers))
+    for (const item of callItems(statement)) known.set(item, await knowledgeOf(state, item, papers))
     return judgeProposal(state, statement, lastRejection, (item) => known.get(item) ?? NOTHING)
   }
 
@@ -147,7 +151,7 @@ export function createStatements(
         const value = buildStatement(state, creditLimit, clock.nowMs())
         if (value === undefined) return undefined
         const statement = seal(STATEMENT, value, key)
-        const settledCalls = value.items.flatMap((item) => state.calls.get(toHex(item.order)) ?? [])
+        const settledCalls = callItems(value).flatMap((item) => state.calls.get(toHex(item.order)) ?? [])
         const frame: ProposalFrame = {
           ...plain(statement),
           vouchers: settledCalls.flatMap((call) => (call.voucher === undefined ? [] : [plain(call.voucher)])),
@@ -172,7 +176,7 @@ export function createStatements(
         const same = rejections.find((each) => equalBytes(each.value.statement, statement.id))
         if (same !== undefined) return { rejection: plain(same) }
         await requireNoSecond(state, statement)
-        await Promise.all(statement.value.items.map((item) => sealing.awaitSealing(item.order)))
+        await Promise.all(callItems(statement.value).map((item) => sealing.awaitSealing(item.order)))
         const papers = papersOf(frame)
         const refusal = await judge(state, statement.value, papers, rejections.at(-1)?.id)
         if (refusal !== undefined) {
@@ -185,7 +189,7 @@ export function createStatements(
             statement: statement.id,
             code: refusal.code,
             reason: refusal.reason,
-            order: refusal.order,
+            item: refusal.item,
           }
           const rejection = seal(REJECTION, value, key)
           // The newest takes the place of the one before: no seller fills this disk with proposals that are refused.
@@ -219,16 +223,20 @@ export function createStatements(
         if (pending === undefined || !equalBytes(pending.id, rejection.value.statement)) {
           throw new TokError('statement_invalid', { reason: 'the rejection is of no pending proposal' })
         }
-        const { order } = rejection.value
+        const { item } = rejection.value
         // Each rejection takes one item out, so that proposing comes to an end whatever the buyer answers.
-        if (order !== undefined && !pending.value.items.some((item) => equalBytes(item.order, order))) {
+        if (item !== undefined && !pending.value.items.some((each) => equalBytes(itemId(each), item))) {
           throw new TokError('statement_invalid', {
-            reason: 'the rejection names an order that is not in the proposal',
+            reason: 'the rejection names an item that is not in the proposal',
           })
         }
-        const call = refusedCallOf(state, rejection.value)
+        const name = item === undefined ? '' : toHex(item)
+        const call = state.calls.get(name)
+        const payment = state.payments.get(name)
+        const refused = payment && ({ ...payment, state: 'refused', reason: rejection.value.reason } as const)
+        const isItem = isOfItem(state, rejection.value)
         const countBefore = (await records.rejectionsOf(state.id, pending.value.sequence)).length
-        const isOutdated = rejection.value.code === 'statement_outdated' && call === undefined
+        const isOutdated = rejection.value.code === 'statement_outdated' && !isItem
         const isNoGround = pending.value.buyerRestoredAtMs === state.otherRestoredAtMs
         if (isOutdated && (isNoGround || countBefore >= OUTDATED_MAX)) {
           throw new TokError('statement_invalid', {
@@ -239,9 +247,12 @@ export function createStatements(
           rejectionWrite(state.id, rejection, countBefore),
           proposalWrite(state.id, undefined),
           ...(call === undefined ? [] : [openCallWrite(state.id, call.order.id, 'disputed')]),
+          ...(refused === undefined ? [] : [paymentWrite(state.id, refused.signed.id, refused)]),
         ])
+        if (!isItem && !isOutdated) state.frozen = frozenBy(rejection.value)
         if (call !== undefined) call.disputed = true
-        else if (!isOutdated) state.frozen = frozenBy(rejection.value)
+        if (refused !== undefined) state.payments.set(name, refused)
+        if (isItem) setAsideNetting(state, rejection.value)
         state.pending = undefined
         state.rejection = rejection.id
         return rejection

@@ -41,6 +41,10 @@ export const SPACES = {
   settledVoucher: 0x0f,
   checkpoint: 0x10,
   reverified: 0x11,
+  payment: 0x18,
+  settledReference: 0x19,
+  netting: 0x1a,
+  settledNetting: 0x1b,
   rejected: 0x12,
 } as const
 

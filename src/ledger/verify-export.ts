@@ -6,7 +6,16 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { equalBytes, fromHex, sha256, toHex } from '../base/bytes.ts'
 import { reasonOf, TokError } from '../base/errors.ts'
-import { accountId, STATEMENT, type Account, type CallItem, type DualSigned, type Statement } from '../wire/account.ts'
+import {
+  accountId,
+  callItems,
+  STATEMENT,
+  type Account,
+  type CallItem,
+  type DualSigned,
+  type Item,
+  type Statement,
+} from '../wire/account.ts'
 import { accountHeadShape, CHECKPOINT, type Checkpoint } from '../wire/checkpoint.ts'
 import { signingInput, type Envelope, type Kind, type Signed } from '../wire/envelope.ts'
 import { keyOfPeer, peerOfKey } from '../wire/identity.ts'
@@ -14,7 +23,7 @@ import { ORDER, RECEIPT, VOUCHER, type Order, type Receipt, type Voucher } from 
 import { journalEntryShape } from '../wire/journal.ts'
 import { createMerkleTree, peaksOf } from '../wire/merkle.ts'
 import { encodeBody } from '../wire/shape.ts'
-import { breachOfChain, breachOfItem, headAfter, NO_HEAD, type AccountHead } from './account-state.ts'
+import { breachOfChain, breachOfItem, headAfter, namesOf, NO_HEAD, type AccountHead } from './account-state.ts'
 import { createClaimQueue } from './claim-queue.ts'
 import {
   EXPORT_SEAL,
@@ -55,6 +64,8 @@ export interface VerifiedExport {
   readonly accounts: readonly VerifiedAccount[]
   /** Orders with a voucher that no statement settles yet. */
   readonly unsettled: number
+  /** Nettings that stand in one of their two accounts only: the other statement is still to come. */
+  readonly halfNettings: number
   /** Entries in the file. */
   readonly journalEntries: number
   /** Entries before those, which were pruned: they are known by the peaks of their tree alone. */
@@ -163,6 +174,7 @@ async function verifyWith(
   let checkpoints = 0
   let statements = 0
   let unsettled = 0
+  let halfNettings = 0
   let end: ExportLine | undefined
   let last: ExportLine = { bytes: Buffer.alloc(0), offset: 0, number: 0 }
 
@@ -195,6 +207,7 @@ async function verifyWith(
     engine: checker.engine,
     accounts,
     unsettled,
+    halfNettings,
     journalEntries: (journal?.tree.count() ?? 0) - journalPruned,
     journalPruned,
     checkpoints,
@@ -300,9 +313,9 @@ async function verifyWith(
     const current = openAccount(line, { network: name, asset, buyer, seller })
     const breach = breachOfChain(current.account, current.head, value)
     if (breach !== undefined) throw new ExportFault(line, undefined, 10, `the statement breaks the chain: ${breach}`)
-    for (const item of value.items) await postItem(line, value, item)
+    for (const item of value.items) await postItem(line, value, item, current)
     current.head = headAfter(value, id)
-    current.calls += value.items.length
+    current.calls += callItems(value).length
   }
 
   function openAccount(line: ExportLine, account: Account): OpenAccount {
@@ -326,7 +339,36 @@ async function verifyWith(
     open = undefined
   }
 
-  async function postItem(line: ExportLine, statement: Statement, item: CallItem): Promise<void> {
+  async function postItem(
+    line: ExportLine,
+    statement: Statement,
+    item: Item,
+    { id, account }: OpenAccount,
+  ): Promise<void> {
+    if (item.kind === 'call') return postCall(line, statement, item)
+    for (const name of namesOf(item)) {
+      if (await settled.add(`${toHex(id)} ${name}`)) continue
+      throw new ExportFault(line, undefined, 11, `${name}: it is settled twice`)
+    }
+    if (item.kind !== 'netting') return
+    const { buyer, seller } = account
+    const documentOf = (one: Uint8Array, other: Uint8Array): string =>
+      `${toHex(item.netting)} ${toHex(one)} ${toHex(other)} ${item.amount}`
+    const isHalf = await settled.add(toHex(item.netting))
+    // The document was settled in the opposite account before, or in none.
+    if (!isHalf && (await settled.add(documentOf(seller, buyer)))) {
+      throw new ExportFault(
+        line,
+        undefined,
+        11,
+        `netting ${toHex(item.netting)}: it is another one in the opposite account`,
+      )
+    }
+    await settled.add(documentOf(buyer, seller))
+    halfNettings += isHalf ? 1 : -1
+  }
+
+  async function postCall(line: ExportLine, statement: Statement, item: CallItem): Promise<void> {
     const refuse = (step: number, reason: string): never => {
       throw new ExportFault(line, undefined, step, `order ${toHex(item.order)}: ${reason}`)
     }

@@ -9,10 +9,21 @@ import { TokError, toTokError } from '../base/errors.ts'
 import { catchUp, type ExchangeFrames } from '../ledger/catch-up.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Frame, FrameStream } from '../network/network.ts'
-import { countersignatureShape, evidenceShape, helloShape, proposalShape, type Account } from '../wire/account.ts'
-import { decodeEnvelope } from '../wire/envelope.ts'
+import {
+  countersignatureShape,
+  evidenceShape,
+  helloShape,
+  nettingFrameShape,
+  proposalShape,
+  settlementRefusalShape,
+  type Account,
+  type Netting,
+  type NettingFrame,
+  type SettlementRefusal,
+} from '../wire/account.ts'
+import { decodeEnvelope, encodeEnvelope, type Envelope, type Signed } from '../wire/envelope.ts'
 import { keyOfPeer } from '../wire/identity.ts'
-import { FRAMES, TIMEOUTS } from '../wire/registry.ts'
+import { FRAMES, LIMITS, TIMEOUTS } from '../wire/registry.ts'
 import { decodeBody, encodeBody } from '../wire/shape.ts'
 
 /** Frames of one exchange, as the buyer counts them. */
@@ -24,6 +35,10 @@ interface Dependencies {
   readonly logger: Logger
   /** The credit limit the next statement states, in micros. */
   readonly creditLimitOf: (buyer: Uint8Array) => bigint
+  /** Asks the adapters which payments of a buyer have arrived; without it only the operator confirms. */
+  readonly checkPayments?: (buyer: string) => Promise<void>
+  /** Has the account on which this node buys from a peer settled; absent on a node that does not buy. */
+  readonly settleOwn?: ((peer: string) => void) | undefined
 }
 
 /**
@@ -67,20 +82,35 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
   }
   await catchUp(ledger, account, { mine, theirs, isBuyer: false }, frames)
 
-  const nextEvidence = (): Promise<Frame> => next(FRAMES.evidence, FRAMES.done)
+  const payments: Envelope[] = []
+  let proposal: Signed<Netting> | undefined
+  const nextEvidence = (): Promise<Frame> => next(FRAMES.evidence, FRAMES.payment, FRAMES.netting, FRAMES.done)
   for (let frame = await nextEvidence(); frame.type !== FRAMES.done; frame = await nextEvidence()) {
-    await ledger.adoptEvidence(account, decodeBody(evidenceShape, frame.payload, 'evidence'))
+    if (frame.type === FRAMES.evidence) {
+      await ledger.adoptEvidence(account, decodeBody(evidenceShape, frame.payload, 'evidence'))
+    } else if (frame.type === FRAMES.netting) {
+      proposal = await ledger.takeNetting(account, decodeBody(nettingFrameShape, frame.payload, 'netting'))
+    } else if (payments.length < LIMITS.openPayments) {
+      payments.push(decodeEnvelope(frame.payload, 'payment'))
+    } else {
+      throw new TokError('limit_exceeded', { limit: LIMITS.openPayments, what: 'payments in an exchange' })
+    }
   }
   for (const evidence of ledger.evidenceFor(account, theirs)) {
     await stream.write(FRAMES.evidence, encodeBody(evidenceShape, evidence))
   }
+  for (const payment of ledger.paymentsToShow(account)) await stream.write(FRAMES.payment, encodeEnvelope(payment))
+  await showNetting(ledger.nettingToShow(account))
   await stream.write(FRAMES.done, new Uint8Array())
   ledger.setReconciled(account, true)
 
+  for (const refusal of await ledger.takePayments(account, payments)) await refuse(refusal)
+  if (payments.length > 0) await dependencies.checkPayments?.(stream.peer)
+  if (proposal !== undefined) await answerNetting(proposal)
   for (;;) {
-    const proposal = await ledger.propose(account, creditLimitOf(buyer))
-    if (proposal === undefined) break
-    await stream.write(FRAMES.proposal, encodeBody(proposalShape, proposal))
+    const statement = await ledger.propose(account, creditLimitOf(buyer))
+    if (statement === undefined) break
+    await stream.write(FRAMES.proposal, encodeBody(proposalShape, statement))
     const answer = await next(FRAMES.countersignature, FRAMES.rejection)
     if (answer.type === FRAMES.countersignature) {
       const countersignature = decodeBody(countersignatureShape, answer.payload, 'countersignature')
@@ -92,6 +122,29 @@ async function answerExchange(dependencies: Dependencies, stream: FrameStream): 
   }
   await stream.write(FRAMES.done, new Uint8Array())
   await stream.close()
+
+  async function showNetting(netting: NettingFrame | undefined): Promise<void> {
+    if (netting !== undefined) await stream.write(FRAMES.netting, encodeBody(nettingFrameShape, netting))
+  }
+
+  async function refuse(refusal: SettlementRefusal): Promise<void> {
+    logger.info({ peer: stream.peer, reason: refusal.reason }, 'a settlement is refused')
+    await stream.write(FRAMES.settlementRefusal, encodeBody(settlementRefusalShape, refusal))
+  }
+
+  /** The other account is settled by an exchange that this node opens. */
+  async function answerNetting(proposed: Signed<Netting>): Promise<void> {
+    const { settleOwn } = dependencies
+    if (settleOwn === undefined) {
+      const reason = 'this node does not buy now, so it cannot settle its own account'
+      await refuse({ document: proposed.id, code: 'settlement_invalid', reason })
+      return
+    }
+    const answer = await ledger.answerNetting(account, proposed)
+    if ('document' in answer) return refuse(answer)
+    await showNetting(answer)
+    settleOwn(stream.peer)
+  }
 }
 
 /** Answers account exchanges, those of one buyer one after the other. */

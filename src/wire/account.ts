@@ -17,6 +17,7 @@ import {
   encodeBody,
   list,
   oneOf,
+  oneOfKinds,
   optional,
   record,
   text,
@@ -55,6 +56,49 @@ const callItemShape = record({
 })
 export type CallItem = Read<typeof callItemShape>
 
+/** What a payment says in the buyer's announcement and in the statement alike. */
+const paymentFields = {
+  /** How it was paid: "manual", or the name of another adapter. */
+  adapter: text(32),
+  /** What the payment is known by outside: one payment, one reference. */
+  reference: text(256),
+  amount,
+  /** When it was paid, as the buyer says. */
+  paidAtMs: uint,
+} as const
+
+/** A payment outside the ledger that the seller says it received: `paid` rises by its amount. */
+const paymentItemShape = record({
+  kind: oneOf('payment'),
+  /** Id of the buyer's announcement. */
+  payment: bytes(HASH_BYTES),
+  ...paymentFields,
+})
+export type PaymentItem = Read<typeof paymentItemShape>
+
+/** What is set off against the opposite account: `paid` rises by its amount in both. */
+const nettingItemShape = record({
+  kind: oneOf('netting'),
+  /** Id of the document that both signed. */
+  netting: bytes(HASH_BYTES),
+  amount,
+})
+export type NettingItem = Read<typeof nettingItemShape>
+
+const itemShape = oneOfKinds({ call: callItemShape, payment: paymentItemShape, netting: nettingItemShape })
+export type Item = Read<typeof itemShape>
+
+/** What an item settles, and is known by: the id of its order, announcement or document. */
+export function itemId(item: Item): Uint8Array {
+  if (item.kind === 'call') return item.order
+  return item.kind === 'payment' ? item.payment : item.netting
+}
+
+/** The calls that a statement settles. */
+export function callItems({ items }: Pick<Statement, 'items'>): readonly CallItem[] {
+  return items.filter((item) => item.kind === 'call')
+}
+
 const statementShape = record({
   type: oneOf(DOMAINS.statement),
   network: text(32),
@@ -65,10 +109,10 @@ const statementShape = record({
   sequence: uint,
   /** Id of the statement before; absent for the first. */
   previous: optional(bytes(HASH_BYTES)),
-  items: list(callItemShape, LIMITS.statementItems),
+  items: list(itemShape, LIMITS.statementItems),
   /** All that was ever billed on this account, this statement included, in micros; never falls. */
   owed: amount,
-  /** All that was ever paid, in micros; never falls. */
+  /** All that was ever paid or set off, in micros; never falls, and is never above `owed`. */
   paid: amount,
   /** The most the buyer may owe from now on, in micros. */
   creditLimit: amount,
@@ -126,8 +170,8 @@ const rejectionShape = record({
   /** A code of the registry. */
   code: text(64),
   reason: text(512),
-  /** The order whose item was refused, if it was one. */
-  order: optional(bytes(HASH_BYTES)),
+  /** What the refused item is known by (`itemId`), if it was one item. */
+  item: optional(bytes(HASH_BYTES)),
 })
 export type Rejection = Read<typeof rejectionShape>
 
@@ -138,6 +182,68 @@ export const REJECTION: Kind<Rejection> = {
   shape: rejectionShape,
   signerOf: (rejection) => rejection.buyer,
 }
+
+const paymentShape = record({
+  type: oneOf(DOMAINS.payment),
+  network: text(32),
+  asset: text(16),
+  buyer: bytes(KEY_BYTES),
+  seller: bytes(KEY_BYTES),
+  ...paymentFields,
+  issuedAtMs: uint,
+  /** The seller confirms it before, or not at all. */
+  expiresAtMs: uint,
+})
+export type Payment = Read<typeof paymentShape>
+
+/** The buyer's word that it paid outside the ledger. It counts once the seller has put it into a statement. */
+export const PAYMENT: Kind<Payment> = {
+  name: 'payment',
+  domain: DOMAINS.payment,
+  shape: paymentShape,
+  signerOf: (payment) => payment.buyer,
+}
+
+const nettingShape = record({
+  type: oneOf(DOMAINS.netting),
+  network: text(32),
+  asset: text(16),
+  /** Who proposes it: the buyer of one of the two accounts, and the seller of the other. */
+  buyer: bytes(KEY_BYTES),
+  seller: bytes(KEY_BYTES),
+  /** What each owes the other less from then on, in micros. */
+  amount,
+  nonce: bytes(16),
+  issuedAtMs: uint,
+  /** The other side signs it before, or not at all. */
+  expiresAtMs: uint,
+})
+export type Netting = Read<typeof nettingShape>
+
+/** A document by which two peers set off what they owe each other, as its proposer signs it first. */
+export const NETTING: Kind<Netting> = {
+  name: 'netting',
+  domain: DOMAINS.netting,
+  shape: nettingShape,
+  signerOf: (netting) => netting.buyer,
+}
+
+/** Payload of NETTING: the proposer's signature alone proposes, both seal. */
+export const nettingFrameShape = record({
+  body: bytesUpTo(1_024),
+  buyerSignature: bytes(SIGNATURE_BYTES),
+  sellerSignature: optional(bytes(SIGNATURE_BYTES)),
+})
+export type NettingFrame = Read<typeof nettingFrameShape>
+
+/** Payload of SETTLEMENT_REFUSAL: why the seller takes no payment, or the other side no netting, of this id. */
+export const settlementRefusalShape = record({
+  document: bytes(HASH_BYTES),
+  /** A code of the registry. */
+  code: text(64),
+  reason: text(512),
+})
+export type SettlementRefusal = Read<typeof settlementRefusalShape>
 
 /** Payload of HELLO: how one side sees an account. */
 export const helloShape = record({

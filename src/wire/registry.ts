@@ -35,6 +35,8 @@ export const DOMAINS = {
   receipt: 'tok/receipt/1',
   statement: 'tok/statement/1',
   rejection: 'tok/rejection/1',
+  payment: 'tok/payment/1',
+  netting: 'tok/netting/1',
   checkpoint: 'tok/checkpoint/1',
   export: 'tok/export/1',
 } as const
@@ -67,6 +69,9 @@ export const FRAMES = {
   rejection: 0x25,
   evidence: 0x26,
   done: 0x27,
+  payment: 0x28,
+  netting: 0x29,
+  settlementRefusal: 0x2a,
   wanted: 0x2b,
   advertQuery: 0x31,
   advert: 0x32,
@@ -90,10 +95,12 @@ export const LIMITS = {
   advertOffers: 16,
   /** Characters of a model's name. */
   modelNameBytes: 200,
-  /** Calls settled by one statement. */
+  /** Calls, payments and nettings settled by one statement. */
   statementItems: 32,
   /** Open calls named in one HELLO; the rest follow in the next exchange. */
   helloCalls: 256,
+  /** Payments of one account that wait for the seller, and are shown in one exchange. */
+  openPayments: 16,
   /** Statements in one frame: as many of the largest as fit it. */
   statementsPerFrame: 7,
   /** Orders of those statements: so many papers one side may ask for at a time. */

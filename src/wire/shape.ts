@@ -153,6 +153,21 @@ export const record = <F extends Fields>(fields: F): Shape<Record_<F>> => {
   }
 }
 
+/** A map of one of several shapes; its field `kind` says which. */
+export const oneOfKinds = <S extends Readonly<Record<string, Shape<{ readonly kind: string }>>>>(
+  shapes: S,
+): Shape<Read<S[keyof S]>> => {
+  const shapeOf = (value: unknown, path: string): Shape<unknown> => {
+    const { kind } = Object(value) as { kind?: unknown }
+    const isKnown = typeof kind === 'string' && Object.hasOwn(shapes, kind)
+    return (isKnown ? shapes[kind] : undefined) ?? refuse(`${path}.kind`, Object.keys(shapes).join(' or '))
+  }
+  return {
+    read: (value, path) => shapeOf(value, path).read(value, path) as Read<S[keyof S]>,
+    write: (value) => shapeOf(value, 'value').write(value),
+  }
+}
+
 /**
  * The one encoding of `value`.
  * @throws TokError `internal_error` if `decodeBody` would refuse it: what nobody can read is never signed or kept

@@ -10,7 +10,7 @@ import { TokError } from '../../../src/base/errors.ts'
 import { exportLedger } from '../../../src/ledger/export.ts'
 import { splitLines } from '../../../src/ledger/export-lines.ts'
 import { verifyExport } from '../../../src/ledger/verify-export.ts'
-import { countersignatureShape, openStatement, proposalShape, STATEMENT } from '../../../src/wire/account.ts'
+import { callItems, countersignatureShape, openStatement, proposalShape, STATEMENT } from '../../../src/wire/account.ts'
 import { open, type Signed } from '../../../src/wire/envelope.ts'
 import type { Order, Receipt, Voucher } from '../../../src/wire/inference.ts'
 import { FRAMES } from '../../../src/wire/registry.ts'
@@ -363,7 +363,7 @@ class Run {
     const settled = new Map<string, bigint>()
     let owed = 0n
     for await (const { value } of ledger.statementsOf(this.#pair.views()[0].id)) {
-      for (const { order, amount } of value.items) {
+      for (const { order, amount } of callItems(value)) {
         assert.ok(!settled.has(toHex(order)), 'I5: settled once')
         settled.set(toHex(order), amount)
         owed += amount

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
-import type { ProposalFrame, Rejection, Statement } from '../../../src/wire/account.ts'
-import { proposalShape, REJECTION, STATEMENT } from '../../../src/wire/account.ts'
+import type { CallItem, ProposalFrame, Rejection, Statement } from '../../../src/wire/account.ts'
+import { callItems, itemId, proposalShape, REJECTION, STATEMENT } from '../../../src/wire/account.ts'
 import { decodeEnvelope, open, seal, type Envelope, type Signed } from '../../../src/wire/envelope.ts'
 import type { Order } from '../../../src/wire/inference.ts'
 import { FRAMES, LIMITS } from '../../../src/wire/registry.ts'
@@ -31,7 +31,7 @@ describe('a call is settled', () => {
     const order = await pair.trade(call)
     await pair.exchange()
     const statements = await statementsOf(pair, 'buyer')
-    const items = statements.flatMap((statement) => statement.items)
+    const items = statements.flatMap(callItems)
     expect(items.map(({ amount }) => amount)).toEqual(settled === '-' ? [] : [BigInt(settled)])
     expect(items.map((item) => toHex(item.order))).toEqual(settled === '-' ? [] : [toHex(order.id)])
     for (const view of pair.views()) {
@@ -200,7 +200,7 @@ const REFUSED: readonly [name: string, reason: string, isItem: boolean, change: 
     (f) => ({ vouchers: f.vouchers.map(({ body }) => ({ body, signature: new Uint8Array(64) })) }),
   ],
   ['a total that is wrong', 'the items make', false, (_f, s, p) => resealedWhole(p, { ...s, owed: 21n })],
-  ['a payment nobody made', 'paid changed', false, (_f, s, p) => resealedWhole(p, { ...s, paid: 1n })],
+  ['a payment nobody made', 'paid is 1', false, (_f, s, p) => resealedWhole(p, { ...s, paid: 1n })],
   ['nothing', 'it settles nothing', false, (_f, s, p) => resealedWhole(p, { ...s, items: [], owed: 0n })],
   [
     'a rejection that was never signed',
@@ -230,7 +230,7 @@ describe('the buyer refuses to sign', () => {
       code: 'statement_invalid',
       statement: toHex(open(STATEMENT, frame).id),
     })
-    expect(rejection.value.order !== undefined).toBe(isItem)
+    expect(rejection.value.item !== undefined).toBe(isItem)
     expect(pair.views()[0]).toMatchObject({ sequence: 0, owed: 0n, unsettled: 20n })
     expect(await pair.buyer.ledger.callRecord(order.id)).toMatchObject({ settledAt: undefined })
     expect(hexed(await pair.buyer.ledger.answerProposal(pair.account, frame))).toEqual(hexed(answer))
@@ -319,11 +319,11 @@ describe('a rejected proposal', () => {
     const disputed = await tradeWithLostReceipt(pair, 20)
     await pair.exchange()
     const rejected = pair.released(FRAMES.rejection).map(({ payload }) => open(REJECTION, decodeEnvelope(payload, 'x')))
-    expect(hexed(rejected.map(({ value }) => value.order))).toEqual([toHex(disputed.id)])
+    expect(hexed(rejected.map(({ value }) => value.item))).toEqual([toHex(disputed.id)])
     const [first, second] = proposals(pair)
     expect(first?.value.items).toHaveLength(2)
     expect(hexed(second?.value)).toMatchObject({ sequence: 1, rejection: hexed(rejected[0]?.id), owed: 10n })
-    expect(second?.value.items.map(({ order }) => toHex(order))).toEqual([toHex(good.id)])
+    expect(second?.value.items.map((item) => toHex(itemId(item)))).toEqual([toHex(good.id)])
     expect(pair.views().map(({ sequence, owed }) => [sequence, owed])).toEqual([
       [1, 10n],
       [1, 10n],
@@ -370,7 +370,7 @@ describe('a rejected proposal', () => {
         statement: open(STATEMENT, frame).id,
         code: 'statement_invalid',
         reason: 'no',
-        order: undefined,
+        item: undefined,
       },
       pair.buyer.key,
     )
@@ -403,7 +403,7 @@ describe('a rejected proposal', () => {
     const { value } = rejectionIn(await pair.buyer.ledger.answerProposal(pair.account, frame))
     const live = pair.order(7)
     await pair.openSale(live)
-    const aside = seal(REJECTION, { ...value, order: live.id }, pair.buyer.key)
+    const aside = seal(REJECTION, { ...value, item: live.id }, pair.buyer.key)
     const { ledger } = pair.seller
     await expect(ledger.applyRejection(pair.account, aside)).rejects.toMatchObject({ code: 'statement_invalid' })
     expect(hexed(await ledger.propose(pair.account, 1n))).toEqual(hexed(frame))
@@ -440,8 +440,8 @@ async function tradeWithLostReceipt(pair: LedgerPair, tokens: number): Promise<S
   return order
 }
 
-function resealed(pair: LedgerPair, statement: Statement, over: Partial<Statement['items'][number]>) {
-  const items = statement.items.map((item) => ({ ...item, ...over }))
+function resealed(pair: LedgerPair, statement: Statement, over: Partial<CallItem>) {
+  const items = callItems(statement).map((item) => ({ ...item, ...over }))
   return resealedWhole(pair, { ...statement, items, owed: items.reduce((sum, item) => sum + item.amount, 0n) })
 }
 
