@@ -14,6 +14,8 @@ interface ErrorEntry {
   readonly owner: FaultOwner
   /** True if the code may be told to a peer; otherwise a peer sees `internal_error`. */
   readonly peerVisible: boolean
+  /** True if another target of the same node may serve the request, unchanged. What is retryable always may. */
+  readonly elsewhere: boolean
   /** What happened; `{name}` is replaced by the detail of that name. */
   readonly text: string
   /** What to do next. */
@@ -25,7 +27,7 @@ const entry = (
   owner: FaultOwner,
   text: string,
   next: string,
-  flags: { retryable?: boolean; peerVisible?: boolean } = {},
+  flags: { retryable?: boolean; peerVisible?: boolean; elsewhere?: boolean } = {},
 ): ErrorEntry => ({
   status,
   owner,
@@ -33,10 +35,13 @@ const entry = (
   next,
   retryable: flags.retryable ?? false,
   peerVisible: flags.peerVisible ?? false,
+  elsewhere: flags.elsewhere ?? flags.retryable ?? false,
 })
 
 const RETRYABLE = { retryable: true }
 const PEER = { peerVisible: true }
+/** The same request may be served by another target of this node, although no later try at this one can help by itself. */
+const ELSEWHERE = { elsewhere: true }
 const RETRYABLE_PEER = { retryable: true, peerVisible: true }
 
 // One code per line, so that the table reads as a table and a new code is a one-line change.
@@ -80,7 +85,7 @@ export const ERRORS = {
   storage_failed: entry(503, 'node', 'the ledger cannot be written: {reason}', 'free space or repair the disk, then restart; nothing was sold or bought unrecorded'),
   ledger_corrupt: entry(500, 'node', 'the ledger is damaged at {position}: {reason}', 'restore a backup; do not delete files: what is missing would be forgotten debts'),
   response_store_failed: entry(503, 'node', 'answers cannot be kept: {reason}', 'free space or repair the disk, or ask without "store"', RETRYABLE),
-  spend_limit_reached: entry(429, 'node', 'buying this would pass the spending limit of {limit} a day ({spent} spent or held today)', 'raise --max-spend, or wait for tomorrow (UTC)'),
+  spend_limit_reached: entry(429, 'node', 'buying this would pass the spending limit of {limit} ({spent} spent or held today)', 'raise {key}, or wait for tomorrow (UTC)', ELSEWHERE),
   worker_failed: entry(500, 'node', 'a verifying worker ended: {reason}', 'run the command again'),
 
   // Providers.
@@ -116,7 +121,7 @@ export const ERRORS = {
   order_invalid: entry(400, 'buyer', 'the order is not acceptable: {reason}', 'correct the order', PEER),
   order_expired: entry(409, 'buyer', 'the order is expired', 'check the clock of the buyer', PEER),
   order_known: entry(409, 'buyer', 'this order was already run', 'its outcome stands in the account', PEER),
-  credit_exhausted: entry(402, 'buyer', 'the credit line is used up: {detail}', 'settle the balance, or buy elsewhere', PEER),
+  credit_exhausted: entry(402, 'buyer', 'the credit line is used up: {detail}', 'settle the balance, or buy elsewhere', { ...PEER, ...ELSEWHERE }),
   capacity_exhausted: entry(503, 'seller', 'all {slots} slots are busy', 'try again, or buy elsewhere', RETRYABLE_PEER),
   selling_disabled: entry(403, 'seller', 'this node does not sell', 'buy elsewhere', PEER),
   model_not_offered: entry(404, 'seller', 'this seller does not offer "{model}"', 'fetch its current advert', PEER),
@@ -161,6 +166,11 @@ export class TokError extends Error {
 
   get retryable(): boolean {
     return ERRORS[this.code].retryable
+  }
+
+  /** True if another target of this node may serve the same request. */
+  get elsewhere(): boolean {
+    return ERRORS[this.code].elsewhere
   }
 
   get owner(): FaultOwner {

@@ -3,7 +3,6 @@
  * record, settle. Everything it calls answers when asked. Source: journey A in docs/ARCHITECTURE.md.
  */
 import type { Logger } from 'pino'
-import { formatAmount } from '../base/amount.ts'
 import type { RandomBytes } from '../base/bytes.ts'
 import { timeoutSignal, type Clock } from '../base/clock.ts'
 import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
@@ -19,11 +18,12 @@ import {
 } from '../dialects/translate.ts'
 import { chooseDialect, type WorkMode } from '../dialects/work-mode.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { spendLimitReached, type ModelSpendLimit, type PurchaseRoom, type PurchaseTerms } from '../ledger/purchases.ts'
 import type { ListedOffer, OfferBook } from '../market/offer-book.ts'
 import type { Reputation } from '../market/reputation.ts'
 import { selectSellers, type Candidate, type Need, type PassedOver } from '../market/select-seller.ts'
 import type { Network } from '../network/network.ts'
-import type { Offer } from '../wire/advert.ts'
+import type { Advert, Offer } from '../wire/advert.ts'
 import { seal, type Signed } from '../wire/envelope.ts'
 import { checkQuery, commitToRequest, fitHeaders, ORDER, ORDER_ENDPOINTS, type Order } from '../wire/inference.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
@@ -50,8 +50,10 @@ export interface BuyerDependencies {
 
 export interface BuyerOptions {
   readonly workMode: WorkMode
-  /** The most that is spent and held in a day (UTC), in micros. */
+  /** The most that is spent and held in a day (UTC), in micros: of everything, with one seller, and on some models. */
   readonly spendLimit: bigint
+  readonly sellerSpendLimit?: bigint | undefined
+  readonly modelSpendLimits?: readonly ModelSpendLimit[]
   /** Output tokens ordered where a request names no maximum. */
   readonly outputTokensDefault: number
 }
@@ -87,11 +89,8 @@ const RATE_TOKENS_MIN = 20
 export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptions): Buyer {
   const { ledger, offers, reputation } = dependencies
 
-  const roomWith = ({ advert }: ListedOffer): { credit: bigint; spend: bigint | undefined } =>
-    ledger.purchaseRoom(advert.value.seller, {
-      spendLimit: options.spendLimit,
-      strangerCredit: advert.value.strangerCredit,
-    })
+  const roomWith = ({ advert, offer }: ListedOffer): PurchaseRoom =>
+    ledger.purchaseRoom(advert.value.seller, offer.model, termsOf(options, advert.value))
 
   const rankFor: RankFor = (model, needFor) =>
     selectSellers(offers.offersOf(model), needFor, roomWith, (peer) => reputation.of(peer))
@@ -120,6 +119,11 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
 }
 
 type RankFor = (model: string, needFor: (offer: Offer) => Need | TokError) => Ranking
+
+function termsOf(options: BuyerOptions, { strangerCredit }: Advert): PurchaseTerms {
+  const { spendLimit, sellerSpendLimit, modelSpendLimits = [] } = options
+  return { spendLimit, sellerSpendLimit, modelSpendLimits, strangerCredit }
+}
 
 /** @param endpoint the client's */
 function needOf(endpoint: Endpoint, dialect: Dialect, inputTokensEstimate: number, outputTokensWanted: number): Need {
@@ -176,9 +180,8 @@ class Purchase implements Exchange {
       checkQuery(this.#request.query)
       const ranking = await this.#findSellers()
       const candidates = ranking.candidates.slice(0, ATTEMPTS_MAX)
-      if (candidates.length === 0 && ranking.passedOver.some(({ isSpendLimit }) => isSpendLimit)) {
-        throw this.#spendLimitReached()
-      }
+      const spent = ranking.passedOver.find(({ money }) => money === 'spend')
+      if (candidates.length === 0 && spent !== undefined) throw this.#outOfMoney([spent])
       const unaskable = ranking.passedOver.find(({ error }) => error !== undefined)?.error
       if (candidates.length === 0 && unaskable !== undefined) throw unaskable
       for (const [index, candidate] of candidates.entries()) {
@@ -188,11 +191,13 @@ class Purchase implements Exchange {
         const again = error === undefined ? undefined : await this.#catchUp(candidate, error)
         if (again !== undefined) error = await this.#buyFrom(again, isLastSeller)
         if (error === undefined) return
-        if (error.code === 'spend_limit_reached') throw this.#spendLimitReached()
-        failures.push({ peer: candidate.peer, reason: error.message })
+        failures.push({ peer: candidate.peer, reason: error.message, ...moneyOf(error) })
       }
-      const detail = describe([...failures, ...ranking.passedOver])
-      throw new TokError('no_offer', { model: this.#request.model, detail })
+      const passedOver = [...failures, ...ranking.passedOver]
+      if (passedOver.length > 0 && passedOver.every(({ money }) => money !== undefined)) {
+        throw this.#outOfMoney(passedOver)
+      }
+      throw new TokError('no_offer', { model: this.#request.model, detail: describe(passedOver) })
     } catch (thrown) {
       const error = toTokError(thrown)
       this.#sink.onFailure(error)
@@ -200,11 +205,18 @@ class Purchase implements Exchange {
     }
   }
 
-  #spendLimitReached(): TokError {
-    const { ledger } = this.#dependencies
-    const shown = (micros: bigint): string => `${formatAmount(micros)} ${ledger.asset}`
-    const { spendLimit } = this.#options
-    return new TokError('spend_limit_reached', { limit: shown(spendLimit), spent: shown(ledger.spentAndHeld()) })
+  /** Nobody else is left to ask, and every seller is out for money: of this node's own limit, or of the credit lines. */
+  #outOfMoney(passedOver: readonly PassedOver[]): TokError {
+    const { ledger, offers } = this.#dependencies
+    const spent = passedOver.find(({ money }) => money === 'spend')
+    const listed = offers.offersOf(this.#request.model).find(({ peer }) => peer === spent?.peer)
+    if (listed !== undefined) {
+      const { seller } = listed.advert.value
+      const terms = termsOf(this.#options, listed.advert.value)
+      const { spendLimit } = ledger.purchaseRoom(seller, listed.offer.model, terms)
+      if (spendLimit !== undefined) return spendLimitReached(spendLimit, ledger.asset)
+    }
+    return new TokError('credit_exhausted', { detail: describe(passedOver) })
   }
 
   /**
@@ -289,10 +301,7 @@ class Purchase implements Exchange {
       )
       const candidate = this.#rankedFor(ranked, adapted.request)
       order = this.#orderFor(candidate, adapted.request, salt)
-      await ledger.openPurchase(order, {
-        spendLimit: this.#options.spendLimit,
-        strangerCredit: candidate.advert.value.strangerCredit,
-      })
+      await ledger.openPurchase(order, termsOf(this.#options, candidate.advert.value))
       const channel = await network.openCall(peer, limit)
       cancelReach()
       logger.info({ requestId: this.#request.requestId, peer, model, reason: candidate.reason }, 'seller chosen')
@@ -478,6 +487,13 @@ function speedOf(
   const tokens = delivery?.outputTokens ?? 0
   const isTelling = firstPartMs !== undefined && tokens >= RATE_TOKENS_MIN && durationMs > firstPartMs
   return { firstPartMs, tokensPerSecond: isTelling ? (tokens * 1_000) / (durationMs - firstPartMs) : undefined }
+}
+
+/** What a refusal for money is about. */
+function moneyOf(error: TokError): Pick<PassedOver, 'money'> {
+  if (error.code === 'spend_limit_reached') return { money: 'spend' }
+  const code = error.code === 'seller_refused' ? error.details.code : error.code
+  return code === 'credit_exhausted' ? { money: 'credit' } : {}
 }
 
 function describe(failures: readonly PassedOver[]): string {

@@ -1,7 +1,7 @@
 /**
  * The configuration as the rest of the node takes it: one section per subsystem, units in the names.
  */
-import type { PriceRule } from './kinds.ts'
+import type { PriceRule, SpendRule } from './kinds.ts'
 import type { Values } from './schema.ts'
 
 const MIB = 1_048_576
@@ -54,6 +54,10 @@ export interface Config {
   readonly buying: {
     /** Per day (UTC), spent and held together. */
     readonly spendMaxMicros: bigint
+    /** The same with one seller; undefined: no limit of its own. */
+    readonly spendMaxPerSellerMicros: bigint | undefined
+    /** The same on models. */
+    readonly spendMaxPerModel: readonly SpendRule[]
     /** Ordered where a request names no maximum. */
     readonly orderOutputTokensDefault: number
   }
@@ -99,7 +103,10 @@ export interface SellingConfig {
   readonly slots: number
   readonly strangerCreditMicros: bigint
   readonly strangerBudgetMicros: bigint
+  readonly strangerBudgetPerDayMicros: bigint | undefined
   readonly creditLimitMicros: bigint
+  readonly creditGrowthPercent: number
+  readonly autoConfirmMaxMicros: bigint
   readonly windowTokens: number
   readonly hiddenOutputTokensMax: number
 }
@@ -150,6 +157,8 @@ export function arrangeConfig(
     network: { name: values.network, listen: values.listen, bootstrap: values.bootstrap, mdns: values.mdns },
     buying: {
       spendMaxMicros: values.max_spend,
+      spendMaxPerSellerMicros: values.max_spend_per_seller,
+      spendMaxPerModel: values.max_spend_per_model,
       orderOutputTokensDefault: values.order_output_tokens_default,
     },
     selling: {
@@ -157,7 +166,10 @@ export function arrangeConfig(
       slots: values.slots,
       strangerCreditMicros: values.stranger_credit,
       strangerBudgetMicros: values.stranger_budget,
+      strangerBudgetPerDayMicros: values.stranger_budget_per_day,
       creditLimitMicros: values.credit_limit,
+      creditGrowthPercent: values.credit_growth_percent,
+      autoConfirmMaxMicros: values.auto_confirm_max,
       windowTokens: values.window_tokens,
       hiddenOutputTokensMax: values.hidden_output_tokens_max,
     },

@@ -99,6 +99,22 @@ export const priceRules: Kind<readonly PriceRule[]> = {
   read: (value) => entriesOf(value).map(readPriceRule),
 }
 
+/** A model, or a pattern with `*`, and the most that is spent on it, in micros. */
+export interface SpendRule {
+  readonly model: string
+  readonly micros: bigint
+}
+
+export const spendRules: Kind<readonly SpendRule[]> = {
+  name: 'list of MODEL=USD',
+  read: (value) =>
+    entriesOf(value).map((entry) => {
+      const [, model, micros] = /^(.+)=([^=]+)$/.exec(entry) ?? []
+      if (model === undefined || micros === undefined) throw refusal(entry, 'MODEL=USD, such as llama3*=0.50')
+      return { model: model.trim(), micros: parseAmount(micros) }
+    }),
+}
+
 /** Whole numbers within a range, of a unit that stands in the key's name. */
 export function integer(min: number, max: number): Kind<number> {
   return {

@@ -15,6 +15,7 @@ import {
   optional,
   path,
   priceRules,
+  spendRules,
   text,
   type Kind,
 } from './kinds.ts'
@@ -107,14 +108,19 @@ export const KEYS = {
 
   // Buying.
   max_spend: key(amount, '1.00', 'most that is spent or held per day (UTC), in USD', { flag: '--max-spend <usd>' }),
+  max_spend_per_seller: key(optional(amount), '', 'most that is spent or held per day (UTC) with one seller, in USD; without it only max_spend holds'),
+  max_spend_per_model: key(spendRules, '', 'most that is spent or held per day (UTC) on models: `MODEL=USD`, divided by commas; `*` stands for any characters'),
   order_output_tokens_default: key(integer(1, 10_000_000), '4096', 'output tokens ordered where the request names no maximum'),
 
   // Selling.
   sell: key(priceRules, '', 'models for sale: `MODEL=INPUT/OUTPUT` in USD per Mtok; `*` stands for any characters', { flag: '--sell <model=input/output>', repeatable: true }),
   slots: key(integer(1, 1_000), '4', 'calls served at once'),
   stranger_credit: key(amount, '0.10', 'most that a buyer without history may owe, in USD'),
-  stranger_budget: key(amount, '5.00', 'most that all buyers without history may owe together, in USD'),
-  credit_limit: key(amount, '0.00', 'most that a known buyer may owe, in USD; 0 leaves every buyer at the stranger credit'),
+  stranger_budget: key(amount, '5.00', 'most that all buyers without history may owe together, in USD; history is to have repaid the stranger credit once'),
+  stranger_budget_per_day: key(optional(amount), '', 'most that buyers without history are newly lent per day (UTC), in USD; without it only stranger_budget holds'),
+  credit_limit: key(amount, '0.00', 'most that the credit line of a buyer grows to, in USD; 0 leaves every buyer at the stranger credit'),
+  credit_growth_percent: key(integer(0, 100), '10', 'what a credit line grows by with everything repaid, in percent of it'),
+  auto_confirm_max: key(amount, '0.00', 'announced payments up to this amount count as received unseen, in USD; 0 is none'),
   window_tokens: key(integer(16, 65_536), '256', 'output tokens that may run ahead of the signed voucher of the buyer'),
   hidden_output_tokens_max: key(tokens, '0', 'most output tokens billed beyond those delivered as text (hidden reasoning), per call'),
 } as const satisfies Record<string, KeySpec<unknown>>

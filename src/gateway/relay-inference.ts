@@ -415,7 +415,7 @@ class Inference {
       },
       onFailure: (error) => {
         if (!this.#isCurrent(attempt)) return
-        if (error.retryable && this.#mayAskNext()) this.#giveUp(error)
+        if (error.elsewhere && this.#mayAskNext()) this.#giveUp(error)
         else this.fail(error)
       },
     }

@@ -1,6 +1,7 @@
 /**
  * Accounts as people and policies see them.
  */
+import { toHex } from '../base/bytes.ts'
 import type { Account } from '../wire/account.ts'
 import type { AccountBook } from './account-book.ts'
 import {
@@ -12,6 +13,7 @@ import {
   windowExposureOf,
   type AccountState,
 } from './account-state.ts'
+import type { DayTotals, Journal } from './journal.ts'
 
 /** One account, for people and policies. Amounts in micros. */
 export interface AccountView {
@@ -28,6 +30,8 @@ export interface AccountView {
   readonly unsettled: bigint
   /** Maxima of live calls. */
   readonly held: bigint
+  /** What was bought on it today (UTC); counted by a seller only. */
+  readonly soldToday: bigint
   readonly creditLimit: bigint
   /** Calls whose item the buyer rejected, although the seller holds its order and voucher. */
   readonly disputed: number
@@ -51,15 +55,17 @@ export interface AccountViews {
 }
 
 export function createAccountViews(
-  { book }: { readonly book: AccountBook },
+  { book, journal }: { readonly book: AccountBook; readonly journal: Pick<Journal, 'today'> },
   { network, asset }: Pick<Account, 'network' | 'asset'>,
 ): AccountViews {
   const isOfNetwork = ({ account }: AccountState): boolean => account.network === network && account.asset === asset
   const isUsed = ({ head, calls }: AccountState): boolean => head.sequence > 0 || calls.size > 0
   return {
     accountViews: () =>
-      [...book.states()].filter((state) => isOfNetwork(state) && isUsed(state)).map((state) => viewOf(state)),
-    accountView: (side, peerKey) => viewOf(book.stateWith(side, peerKey)),
+      [...book.states()]
+        .filter((state) => isOfNetwork(state) && isUsed(state))
+        .map((state) => viewOf(state, journal.today())),
+    accountView: (side, peerKey) => viewOf(book.stateWith(side, peerKey), journal.today()),
     unsettledOrders: (accountIdBytes) =>
       [...(book.stateOfId(accountIdBytes)?.calls.values() ?? [])]
         .filter((call) => call.voucher !== undefined)
@@ -67,7 +73,7 @@ export function createAccountViews(
   }
 }
 
-function viewOf(state: AccountState): AccountView {
+function viewOf(state: AccountState, { soldTo }: DayTotals): AccountView {
   const { id, side, head, calls, frozen } = state
   return {
     id,
@@ -79,6 +85,7 @@ function viewOf(state: AccountState): AccountView {
     paid: head.paid,
     unsettled: unsettledOf(state),
     held: heldOf(state),
+    soldToday: side === 'seller' ? (soldTo.get(toHex(state.account.buyer)) ?? 0n) : 0n,
     creditLimit: state.creditLimitTold ?? head.creditLimit,
     disputed: [...calls.values()].filter((call) => call.disputed).length,
     confirmed: confirmedOf(state),

@@ -2,9 +2,10 @@
  * The head of this node's journal in memory: where its chain and its Merkle tree stand, and what was spent today. The entries
  * themselves are in the store. Source: protocols/ledger/v1.md.
  */
-import { sha256 } from '../base/bytes.ts'
+import { sha256, toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { TokError } from '../base/errors.ts'
+import { canonicalModel } from '../wire/advert.ts'
 import { journalEntryShape, type InferenceRecord, type JournalEntry } from '../wire/journal.ts'
 import { createMerkleTree } from '../wire/merkle.ts'
 import { encodeBody } from '../wire/shape.ts'
@@ -26,13 +27,24 @@ export interface JournalMark extends JournalHead {
   readonly peaks: readonly Uint8Array[]
 }
 
+/** What the trades of one day (UTC) come to, in micros. */
+export interface DayTotals {
+  /** What all purchases cost. */
+  readonly spent: bigint
+  /** The same by the seller's key in hexadecimal, and by canonical model. */
+  readonly spentWith: ReadonlyMap<string, bigint>
+  readonly spentOn: ReadonlyMap<string, bigint>
+  /** What sales earned, by the buyer's key in hexadecimal. */
+  readonly soldTo: ReadonlyMap<string, bigint>
+}
+
 export interface Journal {
   /** Puts one inference at the end of the chain. The write must go to the queue before another entry is appended. */
   append(inference: InferenceRecord): Write
   head(): JournalHead
   mark(): JournalMark
-  /** What the purchases of today (UTC) cost, in micros. */
-  spentToday(): bigint
+  /** The trades of today. */
+  today(): DayTotals
 }
 
 /** @throws TokError `ledger_corrupt` if entries are missing at its end, or between its last checkpoint and there */
@@ -41,7 +53,7 @@ export async function loadJournal(dependencies: {
   readonly clock: Clock
 }): Promise<Journal> {
   const { records, clock } = dependencies
-  let spent = { day: dayOf(clock.nowMs()), micros: 0n }
+  let totals = noTotals(dayOf(clock.nowMs()))
 
   const start = await records.journalStart()
   let chain: JournalHead = { sequence: start?.value.entries ?? 0, head: start?.value.journalHead }
@@ -49,8 +61,8 @@ export async function loadJournal(dependencies: {
   for await (const { entry, encoded } of records.journalEntries(true)) {
     if (isNewest) chain = { sequence: entry.sequence, head: sha256(encoded) }
     isNewest = false
-    if (dayOf(entry.recordedAtMs) < spent.day) break
-    if (entry.direction === 'bought') spent.micros += entry.amount ?? 0n
+    if (dayOf(entry.recordedAtMs) < totals.day) break
+    count(totals, entry)
   }
 
   // The newest checkpoint knows the tree up to its place: a start reads what came after it, not the whole journal.
@@ -65,11 +77,11 @@ export async function loadJournal(dependencies: {
     throw new TokError('ledger_corrupt', { position: 'journal', reason })
   }
 
-  /** Today's sum, begun anew at midnight. */
-  function today(): { micros: bigint } {
+  /** Today's totals, begun anew at midnight. */
+  function today(): Totals {
     const day = dayOf(clock.nowMs())
-    if (spent.day !== day) spent = { day, micros: 0n }
-    return spent
+    if (totals.day !== day) totals = noTotals(day)
+    return totals
   }
 
   return {
@@ -84,12 +96,39 @@ export async function loadJournal(dependencies: {
       const encoded = encodeBody(journalEntryShape, entry)
       chain = { sequence: entry.sequence, head: sha256(encoded) }
       tree.add(encoded)
-      if (entry.direction === 'bought') today().micros += entry.amount ?? 0n
+      count(today(), entry)
       return journalWrite(entry.sequence, encoded)
     },
     head: () => chain,
     mark: () => ({ ...chain, root: tree.root(), peaks: tree.peaks() }),
-    spentToday: () => today().micros,
+    today,
+  }
+}
+
+/** Totals that grow. One entry for each seller, model and buyer of the day. */
+interface Totals extends DayTotals {
+  readonly day: number
+  spent: bigint
+  readonly spentWith: Map<string, bigint>
+  readonly spentOn: Map<string, bigint>
+  readonly soldTo: Map<string, bigint>
+}
+
+function noTotals(day: number): Totals {
+  return { day, spent: 0n, spentWith: new Map(), spentOn: new Map(), soldTo: new Map() }
+}
+
+function count(totals: Totals, { direction, amount = 0n, counterparty, resolvedModel }: JournalEntry): void {
+  const add = (to: Map<string, bigint>, name: string): void => {
+    to.set(name, (to.get(name) ?? 0n) + amount)
+  }
+  if (amount === 0n || counterparty === undefined) return
+  if (direction === 'sold') {
+    add(totals.soldTo, toHex(counterparty))
+  } else if (direction === 'bought') {
+    totals.spent += amount
+    add(totals.spentWith, toHex(counterparty))
+    add(totals.spentOn, canonicalModel(resolvedModel))
   }
 }
 

@@ -1,9 +1,13 @@
 /**
  * The calls this node buys: reserve, vouch, seal. Source: protocols/inference/v1.md and protocols/account/v1.md.
  */
+import { formatAmount } from '../base/amount.ts'
+import { toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
+import type { Account } from '../wire/account.ts'
+import { canonicalModel } from '../wire/advert.ts'
 import { seal, type Signed } from '../wire/envelope.ts'
-import type { NodeKey } from '../wire/identity.ts'
+import { peerOfKey, type NodeKey } from '../wire/identity.ts'
 import { checkBilling, VOUCHER, type Acceptance, type Order, type Receipt, type Voucher } from '../wire/inference.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { priceUsage, type BilledUsage } from '../wire/pricing.ts'
@@ -22,6 +26,37 @@ export interface PurchaseTerms {
   readonly spendLimit: bigint | undefined
   /** The credit limit the seller's advert promises a stranger, in micros: counts until the seller has said another. */
   readonly strangerCredit: bigint
+  /** The same limit for purchases from one seller; undefined: none. */
+  readonly sellerSpendLimit?: bigint | undefined
+  /** The same limit for purchases of some models; every one that covers a model counts. */
+  readonly modelSpendLimits?: readonly ModelSpendLimit[]
+}
+
+/** The most that may be spent a day on the models that a rule covers. */
+export interface ModelSpendLimit {
+  /** For people: "llama3*". */
+  readonly name: string
+  readonly micros: bigint
+  /** @param model its canonical name */
+  covers(model: string): boolean
+}
+
+/** A spending limit and how much of it is used, in micros. */
+export interface SpendLimit {
+  readonly scope: 'all' | 'seller' | 'model'
+  /** What it holds for, for people: "a day", "a day with 12D3…", "a day for llama3*". */
+  readonly words: string
+  readonly micros: bigint
+  readonly used: bigint
+}
+
+/** What a purchase may still use, in micros. */
+export interface PurchaseRoom {
+  readonly credit: bigint
+  /** Undefined: no limit. */
+  readonly spend: bigint | undefined
+  /** The limit that leaves least. */
+  readonly spendLimit: SpendLimit | undefined
 }
 
 export interface Purchases {
@@ -30,8 +65,8 @@ export interface Purchases {
    * @throws TokError `account_unreconciled`, `account_frozen`, `credit_exhausted`, `spend_limit_reached`
    */
   openPurchase(order: Signed<Order>, terms: PurchaseTerms): Promise<void>
-  /** What a purchase from `seller` may still use, in micros: of its credit line, and of today's spending limit. */
-  purchaseRoom(seller: Uint8Array, terms: PurchaseTerms): { credit: bigint; spend: bigint | undefined }
+  /** What a purchase of `model` from `seller` may still use: of its credit line, and of today's spending limits. */
+  purchaseRoom(seller: Uint8Array, model: string, terms: PurchaseTerms): PurchaseRoom
   /** Spent today and held now by purchases, in micros. */
   spentAndHeld(): bigint
   /**
@@ -66,22 +101,59 @@ export function createPurchases(
     readonly oneAfterAnother: OneAfterAnother
     readonly key: NodeKey
   },
-  { network }: { readonly network: string },
+  { network, asset }: Pick<Account, 'network' | 'asset'>,
 ): Purchases {
   const { book, journal, queue, sealing, oneAfterAnother, key } = dependencies
 
   function spentAndHeld(): bigint {
-    let micros = journal.spentToday()
+    let micros = journal.today().spent
     for (const state of book.states()) if (state.side === 'buyer') micros += heldOf(state)
     return micros
   }
 
-  function purchaseRoom(seller: Uint8Array, terms: PurchaseTerms): { credit: bigint; spend: bigint | undefined } {
+  function spentAndHeldOn(rule: ModelSpendLimit): bigint {
+    let micros = 0n
+    for (const [model, amount] of journal.today().spentOn) if (rule.covers(model)) micros += amount
+    for (const state of book.states()) {
+      if (state.side !== 'buyer') continue
+      for (const { live, order } of state.calls.values()) {
+        if (live && rule.covers(canonicalModel(order.value.model))) micros += order.value.amountMax
+      }
+    }
+    return micros
+  }
+
+  /** The limits that hold for a purchase, with what is used of each. */
+  function spendLimits(seller: Uint8Array, model: string, terms: PurchaseTerms): SpendLimit[] {
+    const { spendLimit, sellerSpendLimit, modelSpendLimits = [] } = terms
+    const limits: SpendLimit[] = []
+    if (spendLimit !== undefined) {
+      limits.push({ scope: 'all', words: 'a day', micros: spendLimit, used: spentAndHeld() })
+    }
+    if (sellerSpendLimit !== undefined) {
+      const held = heldOf(book.stateWith('buyer', seller))
+      const used = (journal.today().spentWith.get(toHex(seller)) ?? 0n) + held
+      limits.push({ scope: 'seller', words: `a day with ${peerOfKey(seller)}`, micros: sellerSpendLimit, used })
+    }
+    for (const rule of modelSpendLimits) {
+      if (!rule.covers(canonicalModel(model))) continue
+      const used = spentAndHeldOn(rule)
+      limits.push({ scope: 'model', words: `a day for ${rule.name}`, micros: rule.micros, used })
+    }
+    return limits
+  }
+
+  function purchaseRoom(seller: Uint8Array, model: string, terms: PurchaseTerms): PurchaseRoom {
     const state = book.stateWith('buyer', seller)
     const limit = state.creditLimitTold ?? terms.strangerCredit
+    const roomOf = ({ micros, used }: SpendLimit): bigint => micros - used
+    const [tightest] = spendLimits(seller, model, terms).toSorted((one, other) =>
+      roomOf(one) < roomOf(other) ? -1 : 1,
+    )
     return {
       credit: limit - exposureOf(state),
-      spend: terms.spendLimit === undefined ? undefined : terms.spendLimit - spentAndHeld(),
+      spend: tightest && roomOf(tightest),
+      spendLimit: tightest,
     }
   }
 
@@ -92,17 +164,13 @@ export function createPurchases(
     async openPurchase(order, terms) {
       const state = book.stateOf(order.value)
       requireUsable(state)
-      const { amountMax, seller } = order.value
-      const room = purchaseRoom(seller, terms)
-      if (amountMax > room.credit) {
-        throw new TokError('credit_exhausted', { detail: `${room.credit} micros are left of the line` })
+      const { amountMax, seller, model } = order.value
+      const { credit, spend, spendLimit } = purchaseRoom(seller, model, terms)
+      if (amountMax > credit) {
+        throw new TokError('credit_exhausted', { detail: `${credit} micros are left of the line` })
       }
-      if (room.spend !== undefined && amountMax > room.spend) {
-        throw new TokError('spend_limit_reached', {
-          limit: `${terms.spendLimit} micros`,
-          spent: `${spentAndHeld()} micros`,
-        })
-      }
+      if (spend !== undefined && spendLimit !== undefined && amountMax > spend)
+        throw spendLimitReached(spendLimit, asset)
       book.addCall(state, liveCall(order))
       await queue.commit([callPaperWrite('order', order.id, order), openCallWrite(state.id, order.id, 'live')])
     },
@@ -152,3 +220,16 @@ export function createPurchases(
       oneAfterAnother(orderId, () => sealing.sealCall(orderId, receipt, inference, isAnswered)),
   }
 }
+
+/** The refusal that a limit stands for. */
+export function spendLimitReached({ scope, words, micros, used }: SpendLimit, asset: string): TokError {
+  const shown = (amount: bigint): string => `${formatAmount(amount)} ${asset}`
+  return new TokError('spend_limit_reached', {
+    limit: `${shown(micros)} ${words}`,
+    spent: shown(used),
+    key: SPEND_KEYS[scope],
+  })
+}
+
+/** The setting that each limit comes from. */
+const SPEND_KEYS = { all: 'max_spend', seller: 'max_spend_per_seller', model: 'max_spend_per_model' } as const

@@ -26,6 +26,8 @@ export interface Need {
 export interface Room {
   readonly credit: bigint
   readonly spend: bigint | undefined
+  /** The spending limit that leaves `spend`. */
+  readonly spendLimit?: { readonly words: string } | undefined
 }
 
 export interface Candidate extends ListedOffer {
@@ -43,8 +45,8 @@ export interface Candidate extends ListedOffer {
 export interface PassedOver {
   readonly peer: string
   readonly reason: string
-  /** True if it is this node's own spending limit that keeps the seller out. */
-  readonly isSpendLimit?: boolean
+  /** What keeps the seller out, where that is money: its credit line, or this node's own spending limit. */
+  readonly money?: 'credit' | 'spend'
   /** Set if the request cannot be asked of it at all. */
   readonly error?: TokError
 }
@@ -112,7 +114,7 @@ function outputRoom({ offer }: ListedOffer, need: Need, budget: bigint): number 
   return Math.min(need.outputTokensWanted, affordableOutputTokens(budget, need.inputTokensMax, offer.prices))
 }
 
-function budgetOf({ credit, spend }: Room): bigint {
+function budgetOf({ credit, spend }: Pick<Room, 'credit' | 'spend'>): bigint {
   return spend !== undefined && spend < credit ? spend : credit
 }
 
@@ -129,18 +131,19 @@ function obstacleOf({ offer }: ListedOffer, need: Need, record: SellerRecord): {
 function moneyObstacle(
   listed: ListedOffer,
   need: Need,
-  { credit, spend }: Room,
-): { reason: string; isSpendLimit?: boolean } | undefined {
+  { credit, spend, spendLimit }: Room,
+): Pick<PassedOver, 'reason' | 'money'> | undefined {
   const outputTokensMin = Math.min(OUTPUT_TOKENS_MIN, need.outputTokensWanted)
   const least = maximumPrice(need.inputTokensMax, outputTokensMin, listed.offer.prices)
   const shown = (micros: bigint): string => formatAmount(micros > 0n ? micros : 0n)
   if (least > credit) {
-    return { reason: `${shown(credit)} is left of its credit line, this request may cost ${shown(least)} or more` }
+    const reason = `${shown(credit)} is left of its credit line, this request may cost ${shown(least)} or more`
+    return { reason, money: 'credit' }
   }
   if (spend === undefined || least <= spend) return undefined
   return {
-    reason: `${shown(spend)} is left of the spending limit, this request may cost ${shown(least)} or more`,
-    isSpendLimit: true,
+    reason: `${shown(spend)} is left of the spending limit ${spendLimit?.words ?? ''}, this request may cost ${shown(least)} or more`,
+    money: 'spend',
   }
 }
 

@@ -10,15 +10,20 @@ import { createBuyer, type Buyer, type BuyerDependencies } from '../buyer/purcha
 import { createSettler, type Settler } from '../buyer/settle.ts'
 import { createOfferTracker, type OfferTracker } from '../buyer/track-offers.ts'
 import type { Config } from '../config/config.ts'
+import type { SpendRule } from '../config/kinds.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { ModelSpendLimit } from '../ledger/purchases.ts'
 import { createOfferBook, type OfferBook } from '../market/offer-book.ts'
 import { createReputation, type Reputation } from '../market/reputation.ts'
+import { createManualAdapter, type SettlementAdapter } from '../market/settlement-adapter.ts'
 import { createNetwork } from '../network/host.ts'
 import type { Network } from '../network/network.ts'
+import { matchesPattern } from '../routing/routes.ts'
+import { createPaymentChecker } from '../seller/check-payments.ts'
 import { createAdvertPublisher, type AdvertPublisher } from '../seller/publish-adverts.ts'
 import { createSeller, type Seller, type Supply } from '../seller/serve-inference.ts'
 import { createSettlementAnswerer } from '../seller/settle.ts'
-import type { Offer } from '../wire/advert.ts'
+import { canonicalModel, type Offer } from '../wire/advert.ts'
 import { keyOfPeer } from '../wire/identity.ts'
 import { LIMITS } from '../wire/registry.ts'
 
@@ -47,6 +52,10 @@ export interface Market {
   /** Undefined on a node that does not sell. */
   readonly seller: Seller | undefined
   readonly publisher: AdvertPublisher | undefined
+  /** Keeps the accounts on which this node buys; undefined on a node that does not. */
+  readonly settler: Settler | undefined
+  /** The ways of paying outside the ledger that this node knows. */
+  readonly adapters: readonly SettlementAdapter[]
   /** Takes no new orders and finishes the sales under way, at most `graceMs` long. Buying goes on. */
   drain(graceMs: number): Promise<void>
   /** Waits for purchases that are ending and for the last statements, a few seconds at most, then leaves the network. */
@@ -75,18 +84,29 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
           credit: {
             strangerCredit: config.selling.strangerCreditMicros,
             strangerBudget: config.selling.strangerBudgetMicros,
+            strangerBudgetPerDay: config.selling.strangerBudgetPerDayMicros,
             creditLimit: config.selling.creditLimitMicros,
+            growthPercent: config.selling.creditGrowthPercent,
           },
         },
       )
     : undefined
-  const answerSettlement =
-    seller && createSettlementAnswerer({ ledger, clock, logger, creditLimitOf: (buyer) => seller.creditLimitOf(buyer) })
-
   // The host calls back from the moment it listens; what it calls is there a turn later.
   let publisher: AdvertPublisher | undefined = undefined
   let tracker: OfferTracker | undefined = undefined
   let settler: Settler | undefined = undefined
+
+  const adapters = [createManualAdapter({ autoConfirmMax: config.selling.autoConfirmMaxMicros })]
+  const answerSettlement =
+    seller &&
+    createSettlementAnswerer({
+      ledger,
+      clock,
+      logger,
+      creditLimitOf: (buyer) => seller.creditLimitOf(buyer),
+      checkPayments: createPaymentChecker({ ledger, clock, logger }, { adapters }),
+      ...(buys ? { settleOwn: (peer) => settler?.settleSoon(peer) } : {}),
+    })
 
   const forgetConnection = (peer: string): void => {
     settler?.forgetConnection(peer)
@@ -136,6 +156,8 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
       {
         workMode: config.routing.workMode,
         spendLimit: config.buying.spendMaxMicros,
+        sellerSpendLimit: config.buying.spendMaxPerSellerMicros,
+        modelSpendLimits: config.buying.spendMaxPerModel.map(spendLimitOf),
         outputTokensDefault: config.buying.orderOutputTokensDefault,
       },
     )
@@ -154,6 +176,8 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
     buyer,
     seller,
     publisher,
+    settler,
+    adapters,
     async drain(graceMs) {
       publisher?.stop()
       await seller?.drain(graceMs)
@@ -168,7 +192,9 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
 }
 
 function owesUnsettled(ledger: Ledger, peer: string): boolean {
-  return ledger.accountViews().some((view) => view.side === 'buyer' && view.peer === peer && view.unsettled > 0n)
+  return ledger
+    .accountViews()
+    .some((view) => view.side === 'buyer' && view.peer === peer && (view.unsettled > 0n || view.settlementsOpen > 0))
 }
 
 /** Waits a moment for the statements of calls that have just ended; what is left is settled at the next start. */
@@ -177,4 +203,9 @@ async function settleLast(ledger: Ledger, network: Network, clock: Clock): Promi
   const isOpen = (): boolean =>
     ledger.accountViews().some(({ unsettled, peer }) => unsettled > 0n && network.isConnected(peer))
   while (isOpen() && clock.monotonicMs() < deadlineMs) await sleep(clock, 20)
+}
+
+function spendLimitOf({ model: name, micros }: SpendRule): ModelSpendLimit {
+  const pattern = canonicalModel(name)
+  return { name, micros, covers: (model) => matchesPattern(pattern, model) }
 }

@@ -56,7 +56,7 @@ export function parseAliases(text: string): readonly Alias[] {
 export function findRule<Result>(rules: readonly Rule<Result>[], model: string): Rule<Result> | undefined {
   let best: Rule<Result> | undefined
   for (const rule of rules) {
-    if (matches(rule.pattern, model) && (best === undefined || weight(rule) > weight(best))) best = rule
+    if (matchesPattern(rule.pattern, model) && (best === undefined || weight(rule) > weight(best))) best = rule
   }
   return best
 }
@@ -65,8 +65,11 @@ function weight({ pattern }: Rule<unknown>): number {
   return pattern.includes('*') ? pattern.replaceAll('*', '').length : Number.POSITIVE_INFINITY
 }
 
-/** Compares piece by piece: a regular expression made of someone's pattern could take for ever. */
-function matches(pattern: string, model: string): boolean {
+/**
+ * True if the pattern, in which `*` stands for any characters, covers the model's name; letter case is no matter.
+ * Compares piece by piece: a regular expression made of someone's pattern could take for ever.
+ */
+export function matchesPattern(pattern: string, model: string): boolean {
   const name = model.toLowerCase()
   const pieces = pattern.toLowerCase().split('*')
   const first = pieces[0] ?? ''

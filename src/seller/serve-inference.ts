@@ -12,7 +12,7 @@ import type { AnswerSource, ModelRequest } from '../dialects/exchange.ts'
 import { requestHeadersForSeller } from '../dialects/headers.ts'
 import { replaceModel, skimRequest } from '../dialects/skim-request.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { creditLimitFor, isStranger, strangerRoom, type CreditPolicy } from '../market/credit-policy.ts'
+import { creditLineOf, isStranger, strangerRoom, type CreditPolicy } from '../market/credit-policy.ts'
 import type { CallChannel } from '../network/network.ts'
 import { encodeEnvelope, open, seal, type Signed } from '../wire/envelope.ts'
 
@@ -86,7 +86,7 @@ export function createSeller(dependencies: SellerDependencies, options: SellerOp
   const sellerAccounts = () => ledger.accountViews().filter((account) => account.side === 'seller')
 
   const creditLimitOf = (buyer: Uint8Array): bigint =>
-    creditLimitFor(ledger.accountView('seller', buyer), options.credit)
+    creditLineOf(ledger.accountView('seller', buyer), options.credit).limit
 
   /** What can be checked before the body is here. @throws TokError with the code the buyer is told */
   const admit = (frame: OrderFrame, peer: string): Signed<Order> => {
@@ -160,7 +160,7 @@ export function createSeller(dependencies: SellerDependencies, options: SellerOp
     )
     await ledger.openSale(order, acceptance, {
       creditLimit,
-      strangerRoom: isStranger(account) ? strangerRoom(sellerAccounts(), options.credit) : undefined,
+      strangerRoom: isStranger(account, options.credit) ? strangerRoom(sellerAccounts(), options.credit) : undefined,
     })
     return acceptance
   }

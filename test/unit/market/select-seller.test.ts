@@ -142,8 +142,8 @@ describe('a seller is passed over', () => {
     [
       'that the spending limit does not pay',
       seller('A', 1, 2),
-      { credit: 9_000n, spend: 3_011n },
-      '0.003011 is left of the spending limit, this request may cost 0.003012 or more',
+      { credit: 9_000n, spend: 3_011n, spendLimit: { words: 'a day' } },
+      '0.003011 is left of the spending limit a day, this request may cost 0.003012 or more',
     ],
   ]
 
@@ -151,7 +151,8 @@ describe('a seller is passed over', () => {
     const { candidates, passedOver } = select([one], room)
     expect(candidates).toEqual([])
     expect(passedOver).toMatchObject([{ peer: 'A', reason }])
-    expect(passedOver[0]?.isSpendLimit ?? false).toBe(reason.includes('spending limit'))
+    const money = reason.includes('spending limit') ? 'spend' : reason.includes('credit line') ? 'credit' : undefined
+    expect(passedOver[0]?.money).toBe(money)
   })
 
   test('and the others stay', () => {
