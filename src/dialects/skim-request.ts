@@ -19,6 +19,8 @@ export interface SkimmedRequest {
   readonly stream: boolean
   /** True if "store", "background", "previous_response_id" or "conversation" (Responses) holds more than null or false. */
   readonly asksForState: boolean
+  /** True if "store" (Responses) is false: who does not say so has the answer kept at the vendor. */
+  readonly declinesStore: boolean
   /** The most output tokens the client allows, all choices ("n") together; undefined if it set no limit. */
   readonly maxOutputTokens: number | undefined
 }
@@ -61,6 +63,7 @@ export function skimRequest(body: Uint8Array): SkimmedRequest {
     modelSpan,
     stream: readStream(bytes, members),
     asksForState: STATE_MEMBERS.some((name) => isAsked(bytes, members.get(name))),
+    declinesStore: isFalse(bytes, members.get('store')),
     maxOutputTokens: readOutputLimit(bytes, members),
   }
 }
@@ -84,6 +87,10 @@ function isAsked(bytes: Buffer, span: ByteSpan | undefined): boolean {
     span !== undefined &&
     !/^(?:null|false)$/.test(bytes.toString('latin1', span.start, Math.min(span.end, span.start + 6)))
   )
+}
+
+function isFalse(bytes: Buffer, span: ByteSpan | undefined): boolean {
+  return span !== undefined && bytes.toString('latin1', span.start, span.end) === 'false'
 }
 
 function readOutputLimit(bytes: Buffer, members: ReadonlyMap<string, ByteSpan>): number | undefined {

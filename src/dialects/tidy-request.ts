@@ -22,6 +22,8 @@ const BILLING_START = '"x-anthropic-billing-header:'
 const NAME_CHARACTERS_MAX = 64
 const COMMA = 0x2c
 
+const ITEM_REFERENCE = '"item_reference"'
+
 /** Blocks and items that may hold opaque state, and the member that holds it. */
 const SEALED_MEMBERS: ReadonlyMap<string, string> = new Map([
   ['thinking', 'signature'],
@@ -32,7 +34,8 @@ const SEALED_MEMBERS: ReadonlyMap<string, string> = new Map([
 
 /**
  * Takes out of a body what a target cannot use: Claude Code's billing text, unless the target is Anthropic's own API, and
- * opaque state that this node sealed for a client of another dialect, which no provider can open.
+ * opaque state that this node sealed for a client of another dialect, which no provider can open. Reasoning that is only
+ * referred to goes to the vendor alone: who keeps nothing refuses the whole request for it.
  * @param body a request's body that skimRequest has passed
  */
 export function tidyRequest(dialect: Dialect, body: Uint8Array, { isVendor }: { isVendor: boolean }): TidiedRequest {
@@ -41,7 +44,7 @@ export function tidyRequest(dialect: Dialect, body: Uint8Array, { isVendor }: { 
   const billing = dialect === 'anthropic-messages' && !isVendor ? billingSpan(bytes) : undefined
   const unbilled =
     billing === undefined ? bytes : Buffer.concat([bytes.subarray(0, billing.start), bytes.subarray(billing.end)])
-  const { body: unsealed, dropped } = withoutSealed(dialect, unbilled)
+  const { body: unsealed, dropped } = withoutUnreadable(dialect, unbilled, isVendor)
   if (unsealed === bytes) return { body, dropped }
   return { body: unsealed, dropped: billing === undefined ? dropped : ['system.billing_header', ...dropped] }
 }
@@ -68,23 +71,35 @@ function firstLine(bytes: Buffer, quote: number): ByteSpan {
   return { start: quote + 1, end }
 }
 
-function withoutSealed(
+function withoutUnreadable(
   dialect: Dialect,
   bytes: Buffer,
+  isVendor: boolean,
 ): { readonly body: Buffer; readonly dropped: readonly string[] } {
-  if (!bytes.includes(`"${OPAQUE_MARK}`)) return { body: bytes, dropped: [] }
+  const refers = dialect === 'openai-responses' && !isVendor && bytes.includes(ITEM_REFERENCE)
+  if (!refers && !bytes.includes(`"${OPAQUE_MARK}`)) return { body: bytes, dropped: [] }
   const value = parseObject(bytes.toString('utf8'))
   if (value === undefined) return { body: bytes, dropped: [] }
   const dropped = new Set<string>()
-  const tidied = dialect === 'openai-responses' ? tidyItems(value, dropped) : tidyMessages(value, dropped)
+  const tidied = dialect === 'openai-responses' ? tidyItems(value, dropped, isVendor) : tidyMessages(value, dropped)
   return dropped.size === 0
     ? { body: bytes, dropped: [] }
     : { body: Buffer.from(JSON.stringify(tidied)), dropped: [...dropped] }
 }
 
-function tidyItems(body: JsonObject, dropped: Set<string>): JsonObject {
+function tidyItems(body: JsonObject, dropped: Set<string>, isVendor: boolean): JsonObject {
   if (!Array.isArray(body['input'])) return body
-  return { ...body, input: withoutSealedParts(body['input'], dropped) }
+  const input = withoutSealedParts(body['input'], dropped)
+  return { ...body, input: isVendor ? input : withoutReferredReasoning(input, dropped) }
+}
+
+function withoutReferredReasoning(items: readonly unknown[], dropped: Set<string>): readonly unknown[] {
+  return items.filter((item) => {
+    const { type, id } = asObject(item)
+    const isReferredReasoning = type === 'item_reference' && typeof id === 'string' && id.startsWith('rs_')
+    if (isReferredReasoning) dropped.add('reasoning')
+    return !isReferredReasoning
+  })
 }
 
 function tidyMessages(body: JsonObject, dropped: Set<string>): JsonObject {

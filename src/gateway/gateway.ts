@@ -119,7 +119,7 @@ export async function createGateway(dependencies: GatewayDependencies, options: 
   })
 
   addInferenceRoutes(app, relay)
-  addResponseRoutes(app, dependencies.responseStore)
+  addResponseRoutes(app, dependencies.responseStore, responses)
   addModelRoutes(app, admin)
   const startedAtMs = clock.monotonicMs()
   app.get('/health', () => ({ status: 'ok', uptimeMs: Math.round(clock.monotonicMs() - startedAtMs) }))

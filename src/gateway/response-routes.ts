@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { TokError } from '../base/errors.ts'
 import { asObject, asText, type JsonObject } from '../dialects/json-value.ts'
 import { isMessage } from './response-compaction.ts'
-import { LOCAL_OWNER } from './response-state.ts'
+import { LOCAL_OWNER, type ResponseState } from './response-state.ts'
 import type { ResponseStore, StoredResponse } from './response-store.ts'
 
 interface ItemsQuery {
@@ -23,7 +23,7 @@ const LIMIT_DEFAULT = 20
 const LIMIT_MAX = 100
 
 /** Adds the routes under `/v1/responses/{id}`. */
-export function addResponseRoutes(app: FastifyInstance, store: ResponseStore): void {
+export function addResponseRoutes(app: FastifyInstance, store: ResponseStore, state: ResponseState): void {
   const find = async (id: string): Promise<StoredResponse> => {
     const stored = await store.get(LOCAL_OWNER, id)
     if (stored === undefined) throw new TokError('response_not_found', { id })
@@ -36,7 +36,7 @@ export function addResponseRoutes(app: FastifyInstance, store: ResponseStore): v
     throw new TokError('parameter_unsupported', { param: 'stream', reason: 'a kept answer is given whole' })
   }
   const remove = async (id: string): Promise<JsonObject> => {
-    if (!(await store.delete(LOCAL_OWNER, id))) throw new TokError('response_not_found', { id })
+    if (!(await state.delete(LOCAL_OWNER, id))) throw new TokError('response_not_found', { id })
     return { id, object: 'response', deleted: true }
   }
   const list = async (id: string, query: ItemsQuery): Promise<JsonObject> => {

@@ -4,6 +4,7 @@
  *
  *   previous_response_id  the kept conversation takes its place in `input`
  *   store: true           the answer is kept here, and nobody else is asked to
+ *   item_reference        the item of an earlier answer takes its place; answers are noted for that, unless store: false
  *   compaction_trigger    becomes the request for a summary, and its answer one `compaction` item
  *   compaction            an item of this node's own becomes its summary
  *
@@ -31,10 +32,13 @@ import {
   summaryOf,
   summaryRequest,
 } from './response-compaction.ts'
+import { createResponseRecall, type ResponseRecall } from './response-recall.ts'
 import type { ResponseStore, StoredResponse } from './response-store.ts'
 
 /** Answers of one connection, kept as long as it is open, whether the client had them stored or not. */
 export interface ResponseMemory {
+  /** Of the connection: items of answers that are not stored are nobody else's. */
+  readonly id: string
   get(id: string): StoredResponse | undefined
   put(id: string, stored: StoredResponse): void
 }
@@ -93,6 +97,11 @@ export interface ResponseState {
    * @throws TokError as `open`, and `previous_response_not_found`, `parameter_unsupported`
    */
   prewarm(question: ResponseQuestion): Promise<JsonObject>
+  /**
+   * Deletes a kept answer, and what could be referred to of it. False if there was none.
+   * @throws TokError `response_store_failed`
+   */
+  delete(owner: string, id: string): Promise<boolean>
 }
 
 /** Nobody asks the node but the programs of this machine, which all are one caller. */
@@ -102,6 +111,9 @@ const RESPONSE_ENDPOINTS: ReadonlySet<Endpoint> = new Set(['responses', 'compact
 const ID_CHARACTERS_MAX = 256
 /** How the type of every item of compaction begins. As bytes: a text costs more than twice as much to search for. */
 const COMPACTION = Buffer.from('"compaction')
+const ITEM_REFERENCE = Buffer.from('"item_reference"')
+/** How ids of reasoning begin. A reference to reasoning can be done without, as `tidyRequest` and translation do. */
+const REASONING_ID = 'rs_'
 
 /** True for the vendor's own API, which keeps and compacts by itself. */
 export function keepsResponses({ isVendor, dialect }: RouteTarget): boolean {
@@ -121,32 +133,55 @@ function conversationOf({ input, response }: StoredResponse): readonly unknown[]
 
 /** Makes the state of a gateway. */
 export function createResponseState(dependencies: ResponseStateDependencies): ResponseState {
+  const recall = createResponseRecall(dependencies)
   const turnOf = async (question: ResponseQuestion): Promise<Turn> => {
     const { body, owner, memory } = question
     const request = parseObject(Buffer.from(body).toString('utf8'))
     if (request === undefined) throw new TokError('body_malformed', { reason: 'it does not parse as JSON' })
     const id = asText(request['previous_response_id'])
     const previous = id === undefined ? undefined : (memory?.get(id) ?? (await dependencies.store.get(owner, id)))
-    return new Turn(dependencies, question, request, id, previous)
+    return new Turn({ ...dependencies, recall }, question, request, id, previous)
   }
   return {
     open(question) {
       const { endpoint, body, skimmed, memory } = question
       if (!RESPONSE_ENDPOINTS.has(endpoint)) return undefined
-      const isPlain =
-        !skimmed.asksForState && !Buffer.from(body.buffer, body.byteOffset, body.length).includes(COMPACTION)
-      if (endpoint === 'responses' && isPlain && memory === undefined) return undefined
-      return turnOf(question)
+      const bytes = Buffer.from(body.buffer, body.byteOffset, body.length)
+      const { asksForState, declinesStore } = skimmed
+      const mayRefer = !declinesStore && bytes.includes(ITEM_REFERENCE)
+      const isPlain = !asksForState && !mayRefer && !bytes.includes(COMPACTION)
+      if (endpoint !== 'responses' || !isPlain || memory !== undefined) return turnOf(question)
+      return declinesStore ? undefined : Promise.resolve(notingTurn(recall, question.owner))
     },
     async prewarm(question) {
       return (await turnOf(question)).remember(`resp_${question.requestId.replaceAll('-', '')}`)
     },
+    async delete(owner, id) {
+      const stored = await dependencies.store.get(owner, id)
+      if (stored !== undefined) recall.forget(owner, asList(stored.response['output']))
+      return dependencies.store.delete(owner, id)
+    },
   }
+}
+
+/** A request that needs no state itself, but whose answer may be referred to. */
+function notingTurn(recall: ResponseRecall, owner: string): ResponseTurn {
+  return {
+    body: undefined,
+    choose: (targets) => targets,
+    questionFor: () => undefined,
+    sinkFor: (target, sink) =>
+      keepsResponses(target) ? sink : keepingSink(sink, (response) => recall.note(owner, asList(response['output']))),
+  }
+}
+
+interface TurnDependencies extends ResponseStateDependencies {
+  readonly recall: ResponseRecall
 }
 
 class Turn implements ResponseTurn {
   readonly body: Uint8Array | undefined
-  readonly #dependencies: ResponseStateDependencies
+  readonly #dependencies: TurnDependencies
   readonly #question: ResponseQuestion
   readonly #previousId: string | undefined
   /** Every item of the conversation, without a trigger at its end. */
@@ -157,7 +192,7 @@ class Turn implements ResponseTurn {
   readonly #vendorOnly: TokError | undefined
 
   constructor(
-    dependencies: ResponseStateDependencies,
+    dependencies: TurnDependencies,
     question: ResponseQuestion,
     request: JsonObject,
     previousId: string | undefined,
@@ -172,7 +207,7 @@ class Turn implements ResponseTurn {
     const added = asked.slice(0, asked.length - trigger.length)
     const whole = previous === undefined ? added : [...conversationOf(previous), ...added]
     this.#compacts = trigger.length > 0 || question.endpoint === 'compact'
-    this.#input = whole.map((item) => (isCompaction(item) ? (openCompaction(item, dependencies.seal) ?? item) : item))
+    this.#input = whole.map((item) => this.#readable(item))
     this.#vendorOnly = whyVendorOnly(request, previousId, previous, this.#input)
     if (previous !== undefined || this.#input.some((item, index) => item !== whole[index])) {
       const { previous_response_id: _id, ...rest } = request
@@ -181,6 +216,23 @@ class Turn implements ResponseTurn {
       const limitBytes = question.bodyLimitBytes
       if (this.body.length > limitBytes) throw new TokError('body_too_large', { limitBytes })
     }
+  }
+
+  /** The item itself, where it is only referred to or sealed by this node. */
+  #readable(given: unknown): unknown {
+    const item = isReference(given) ? (this.#recalled(referenceOf(given)) ?? given) : given
+    return isCompaction(item) ? (openCompaction(item, this.#dependencies.seal) ?? item) : item
+  }
+
+  #recalled(id: string): JsonObject | undefined {
+    const { recall } = this.#dependencies
+    return recall.find(this.#scope, id) ?? recall.find(this.#question.owner, id)
+  }
+
+  /** Whose the items of an answer are that is not stored: the connection's, where it remembers at all. */
+  get #scope(): string {
+    const { owner, memory } = this.#question
+    return memory === undefined ? owner : `${owner} ${memory.id}`
   }
 
   remember(id: string): JsonObject {
@@ -226,20 +278,22 @@ class Turn implements ResponseTurn {
   }
 
   sinkFor(target: RouteTarget, sink: AnswerSink): AnswerSink {
-    const { endpoint, memory } = this.#question
-    const isStored = this.#isStored && !keepsResponses(target)
-    const isKept = endpoint === 'responses' && (isStored || memory !== undefined)
-    const kept = isKept ? keepingSink(sink, (response) => this.#keep(response, isStored)) : sink
-    return this.#compacts && !keepsResponses(target) ? this.#compactingSink(target, kept) : kept
+    const { endpoint, memory, skimmed } = this.#question
+    const isVendor = keepsResponses(target)
+    const isNoted = !isVendor && !skimmed.declinesStore
+    const isKept = endpoint === 'responses' && (isNoted || memory !== undefined)
+    const kept = isKept ? keepingSink(sink, (response) => this.#keep(response, isNoted)) : sink
+    return this.#compacts && !isVendor ? this.#compactingSink(target, kept) : kept
   }
 
-  #keep(response: JsonObject, isStored: boolean): void {
+  #keep(response: JsonObject, isNoted: boolean): void {
     const { requestId, owner, memory } = this.#question
+    const { store, recall, logger } = this.#dependencies
+    if (isNoted) recall.note(this.#isStored ? owner : this.#scope, asList(response['output']))
     const id = asText(response['id'])
     if (id === undefined || id.length > ID_CHARACTERS_MAX) return
     memory?.put(id, { response, input: this.#input })
-    if (!isStored) return
-    const { store, logger } = this.#dependencies
+    if (!isNoted || !this.#isStored) return
     const stored = {
       response: { ...response, store: true, previous_response_id: this.#previousId ?? null },
       input: this.#input,
@@ -323,7 +377,20 @@ function whyVendorOnly(
     const reason = 'it holds a compaction that this node did not make and cannot read'
     return new TokError('parameter_unsupported', { param: 'input', reason })
   }
+  const lost = input.find((item) => isReference(item) && !referenceOf(item).startsWith(REASONING_ID))
+  if (lost !== undefined) {
+    const reason = `it refers to "${referenceOf(lost)}", which is not held here: send the item itself, as SDKs do with "store": false`
+    return new TokError('parameter_unsupported', { param: 'input', reason })
+  }
   return undefined
+}
+
+function isReference(item: unknown): boolean {
+  return asObject(item)['type'] === 'item_reference'
+}
+
+function referenceOf(item: unknown): string {
+  return asText(asObject(item)['id']) ?? ''
 }
 
 /** The vendor looks for reasoning by its id where it has no content, and knows none that it was not asked to store. */

@@ -280,6 +280,7 @@ class Connection {
 function createMemory(): ResponseMemory {
   const remembered = new Map<string, StoredResponse>()
   return {
+    id: randomUUID(),
     get: (id) => remembered.get(id),
     put(id, stored) {
       remembered.delete(id)

@@ -2,7 +2,7 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startFacade, type TestFacade } from '../support/facade.ts'
 import { exchange } from '../support/http-exchange.ts'
-import { DEFAULT_TEXT } from '../support/scripted-answers.ts'
+import { answerWith, DEFAULT_TEXT } from '../support/scripted-answers.ts'
 import { startScriptedProvider, type ScriptedProvider } from '../support/scripted-provider.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -212,6 +212,112 @@ describe('a request that goes on from an answer nobody kept', () => {
     const body = { model: 'gpt-both', input: 'And?', previous_response_id: 'resp_theirs' }
     expect((await exchange(`${facade.url}/v1/responses`, { body })).status).toBe(503)
     expect(engine.requests).toHaveLength(asked)
+  })
+})
+
+/** An earlier answer's items as a client names them that takes them for stored. */
+function referencesTo(output: readonly { readonly id?: string | null }[]): OpenAI.Responses.ResponseInputItem[] {
+  return output.map(({ id }) => ({ type: 'item_reference', id: id ?? '' }))
+}
+
+/** What a model says first: why, and what. */
+async function thoughtfulAnswer(members: object = {}): Promise<OpenAI.Responses.Response> {
+  engine.script((request) => answerWith(request, { reasoning: 'First this.', text: 'Done so.' }))
+  const answer = await client.responses.create({ model: 'test-model', input: 'What?', ...members })
+  return answer as OpenAI.Responses.Response
+}
+
+describe('an item that is only referred to', () => {
+  test.each(['test-model', 'chat-model', 'messages-model'])(
+    'stands in its place for the server of %s, streamed or not',
+    async (model) => {
+      engine.script((request) => answerWith(request, { reasoning: 'First this.', text: 'Done so.' }), 2)
+      const whole = await client.responses.create({ model, input: 'One?' })
+      const stream = await client.responses.create({ model, input: 'Two?', stream: true })
+      const output = [...whole.output]
+      for await (const event of stream) if (event.type === 'response.output_item.done') output.push(event.item)
+      expect(output.map(({ type }) => type)).toEqual(['reasoning', 'message', 'reasoning', 'message'])
+      const input = [...referencesTo(output), { role: 'user' as const, content: 'Three?' }]
+      const answer = await exchange(`${facade.url}/v1/responses`, { body: { model, input } })
+      expect([answer.status, answer.headers['x-tok-dropped']]).toEqual([200, undefined])
+      const given = JSON.stringify(sent(engine))
+      expect(given).not.toContain('item_reference')
+      expect(given.split('First this.')).toHaveLength(3)
+      expect(given.split('Done so.')).toHaveLength(3)
+    },
+  )
+
+  test('is as it was, and the rest of the request with it', async () => {
+    const { output } = await thoughtfulAnswer()
+    const more = { role: 'user' as const, content: 'Go on.' }
+    await client.responses.create({ model: 'test-model', input: [...referencesTo(output), more], temperature: 0.5 })
+    expect(sent(engine)).toEqual({ model: 'test-model', input: [...output, more], temperature: 0.5 })
+  })
+
+  test('is not known of an answer that was not to be stored, nor of one that was deleted', async () => {
+    const unstored = await thoughtfulAnswer({ store: false })
+    const deleted = await thoughtfulAnswer({ store: true })
+    await client.responses.delete(deleted.id)
+    for (const { output } of [unstored, deleted]) {
+      await expect(
+        client.responses.create({ model: 'test-model', input: referencesTo(output.slice(1)) }),
+      ).rejects.toMatchObject({ status: 400, code: 'parameter_unsupported', param: 'input' })
+    }
+  })
+
+  test.each(['test-model', 'chat-model', 'messages-model'])(
+    'and is not known is left out and named if it is reasoning, otherwise refused with what to do (%s)',
+    async (model) => {
+      const ask = (id: string) =>
+        exchange(`${facade.url}/v1/responses`, {
+          body: { model, input: [...referencesTo([{ id }]), { role: 'user', content: 'Go on.' }] },
+        })
+      const dropped = await ask('rs_of_yesterday')
+      expect(dropped.status).toBe(200)
+      expect(dropped.headers['x-tok-dropped']).toMatch(/reasoning/)
+      expect(JSON.stringify(sent(engine))).not.toContain('rs_of_yesterday')
+      const asked = engine.requests.length
+      const refused = await ask('msg_of_yesterday')
+      expect(refused.status).toBe(400)
+      expect(refused.text()).toMatch(/msg_of_yesterday.*\\"store\\": false/)
+      expect(engine.requests).toHaveLength(asked)
+    },
+  )
+
+  test("is the vendor's to know if this node does not, and goes there as it is", async () => {
+    const body =
+      '{ "model":"gpt-test", "input":[{"type":"item_reference","id":"rs_theirs"},{"type":"item_reference","id":"msg_theirs"}]}'
+    const { json } = await exchange(`${facade.url}/v1/responses`, { headers: JSON_TYPE, body })
+    expect(Buffer.from(vendor.requests.at(-1)!.body).toString()).toBe(body)
+    const { output } = json() as OpenAI.Responses.Response
+    await expect(client.responses.create({ model: 'test-model', input: referencesTo(output) })).rejects.toMatchObject({
+      status: 400,
+    })
+  })
+
+  test('reaches the vendor whole if another server made it, without reasoning that only that one knows', async () => {
+    const { output } = await client.responses.create({ model: 'chat-model', input: 'What?' })
+    await client.responses.create({ model: 'gpt-test', input: referencesTo(output) })
+    expect(sent(vendor)).toEqual({ model: 'gpt-test', input: output })
+  })
+
+  test('may be the summary that stands for a conversation', async () => {
+    const input = [{ role: 'user', content: 'One?' }, { type: 'compaction_trigger' }]
+    const answer = await exchange(`${facade.url}/v1/responses`, { body: { model: 'chat-model', input } })
+    const { output } = answer.json() as OpenAI.Responses.Response
+    expect(output).toMatchObject([{ type: 'compaction' }])
+    await client.responses.create({ model: 'test-model', input: referencesTo(output) })
+    expect(JSON.stringify(sent(engine)['input'])).toContain(DEFAULT_TEXT)
+  })
+
+  test('counts with its tokens', async () => {
+    engine.script((request) => answerWith(request, { text: 'more '.repeat(800) }))
+    const { output } = await client.responses.create({ model: 'test-model', input: 'What?' })
+    const { input_tokens } = await client.responses.inputTokens.count({
+      model: 'test-model',
+      input: referencesTo(output),
+    })
+    expect(input_tokens).toBeGreaterThan(900)
   })
 })
 

@@ -168,6 +168,24 @@ describe('going on from the last answer of the connection', () => {
     expect(sent()['input']).toHaveLength(3)
   })
 
+  test('may refer to its items, which another connection knows only of a stored one', async () => {
+    const one = await connectTo(facade)
+    const other = await connectTo(facade)
+    const refer = async (client: FrameClient, item: unknown) => {
+      const input = [
+        { type: 'item_reference', id: (item as { id: string }).id },
+        { role: 'user', content: 'Two?' },
+      ]
+      return (await client.create({ model: 'test-model', input })).at(-1)
+    }
+    const [item] = response((await one.create({ model: 'test-model', input: 'One?' })).at(-1)).output
+    expect((await refer(one, item))?.type).toBe('response.completed')
+    expect(sent()['input']).toEqual([item, { role: 'user', content: 'Two?' }])
+    expect(await refer(other, item)).toMatchObject({ status: 400, error: { param: 'input' } })
+    const [stored] = response((await one.create({ model: 'test-model', input: 'One?', store: true })).at(-1)).output
+    expect((await refer(other, stored))?.type).toBe('response.completed')
+  })
+
   test('never crosses to the conversation of a connection beside it', async () => {
     const pair = await Promise.all([connectTo(facade), connectTo(facade)])
     const ids: (string | undefined)[] = [undefined, undefined]

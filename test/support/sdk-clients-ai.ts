@@ -12,6 +12,7 @@ import {
   type Question,
   type SdkClient,
   type SdkSetup,
+  type SdkTool,
   type SdkUsage,
 } from './sdk-clients.ts'
 
@@ -34,6 +35,7 @@ interface Result {
   readonly usage: Usage
   readonly steps: readonly { readonly reasoningText: string | undefined }[]
   readonly output: unknown
+  readonly responseMessages: readonly object[]
 }
 
 interface Usage {
@@ -70,8 +72,8 @@ const STEPS_MAX = 5
 
 /** Every provider of the AI SDK that this node can stand in for. */
 export const AI_SDKS: readonly SdkSetup[] = [
-  // Unless it is told not to store, it only refers to the reasoning of earlier turns.
-  setUp('openai', 'openai-responses', { reasoning: 'shown', hasEmbeddings: true }, (settings) => {
+  // Unless it is told not to store, it only refers to what it takes for stored.
+  setUp('openai', 'openai-responses', { reasoning: 'returned', hasEmbeddings: true }, (settings) => {
     const openai = createOpenAI(settings)
     return { model: openai('gpt-5.5'), embedder: openai.embeddingModel('embedder') }
   }),
@@ -95,6 +97,27 @@ export const AI_SDKS: readonly SdkSetup[] = [
     model: createAnthropic(settings)('claude-sonnet-5'),
   })),
 ]
+
+/** A conversation of several turns over `createOpenAI` as it is by default. */
+export interface AiConversation {
+  /** Says something, runs the tool until there is an answer, and gives its text. */
+  say(prompt: string, isStreamed: boolean): Promise<string>
+}
+
+/** Begins a conversation with a model that may call `tool`. */
+export function startAiConversation(facadeUrl: string, tool: SdkTool): AiConversation {
+  const model = createOpenAI({ baseURL: `${facadeUrl}/v1`, apiKey: CLIENT_KEY })('gpt-5.5')
+  const messages: object[] = []
+  return {
+    async say(prompt, isStreamed) {
+      messages.push({ role: 'user', content: prompt })
+      const options = { ...optionsOf({ prompt, tool, isStreamed }), model, messages }
+      const result = isStreamed ? ai.streamText(options) : await ai.generateText(options)
+      messages.push(...(await result.responseMessages))
+      return result.text
+    },
+  }
+}
 
 interface Models {
   readonly model: Model
@@ -176,7 +199,7 @@ function optionsOf({ prompt, picture, tool, wantsPerson, signal }: Question): ob
   }
 }
 
-function answerOf({ text, usage, steps, output }: Result, { wantsPerson }: Question): Answer {
+function answerOf({ text, usage, steps, output }: Omit<Result, 'responseMessages'>, { wantsPerson }: Question): Answer {
   return {
     text,
     reasoning: steps.flatMap(({ reasoningText }) => reasoningText ?? []),

@@ -37,6 +37,16 @@ describe('skimming a request body', () => {
     expect(skim('{"model":"m","max_tokens":-1.5}').maxOutputTokens).toBeUndefined()
   })
 
+  it('tells whether an answer is not to be stored', () => {
+    const texts = [
+      '{"model":"m"}',
+      '{"model":"m","store":null}',
+      '{"model":"m","store":true}',
+      '{"model":"m","store": false }',
+    ]
+    expect(texts.map((text) => skim(text).declinesStore)).toEqual([false, false, false, true])
+  })
+
   it('reads "stream": null as not streaming', () => {
     expect(skim('{"model":"m","stream":null}').stream).toBe(false)
   })

@@ -113,6 +113,24 @@ describe('state that this node sealed', () => {
   })
 })
 
+describe('reasoning that is only referred to', () => {
+  const reference = (id: string) => ({ type: 'item_reference', id })
+  const input = [reference('rs_1'), reference('msg_1'), { role: 'user', content: 'a' }]
+
+  it('is left out for a server that stores nothing, and named', () => {
+    const { text, dropped } = tidy('openai-responses', JSON.stringify({ model: 'm', input }))
+    expect(JSON.parse(text)).toEqual({ model: 'm', input: input.slice(1) })
+    expect(dropped).toEqual(['reasoning'])
+  })
+
+  it('goes to the vendor, and other references to anybody', () => {
+    const whole = JSON.stringify({ model: 'm', input }, undefined, 1)
+    expect(tidy('openai-responses', whole, true)).toEqual({ text: whole, dropped: [] })
+    const rest = JSON.stringify({ model: 'm', input: input.slice(1) }, undefined, 1)
+    expect(tidy('openai-responses', rest)).toEqual({ text: rest, dropped: [] })
+  })
+})
+
 describe('any request', () => {
   it('stays JSON, loses nothing that is not named, and is tidy after', () => {
     const word = fc.constantFrom(OURS, BILLING, `${BILLING}\nx`, 'thinking', 'reasoning', 'text', 'a"\\b')
