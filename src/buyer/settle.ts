@@ -31,7 +31,10 @@ export interface Settler {
    * @throws TokError `seller_unreachable`, `seller_timeout`, `account_frozen` and others of the exchange
    */
   reconciled(peer: string, signal: AbortSignal): Promise<void>
-  /** Asks for an exchange soon; several requests become one. Failures are tried again while calls are unsettled. */
+  /**
+   * Asks for an exchange soon; several requests become one. One that breaks off is tried again, for about a minute, and one
+   * that leaves something open again and again.
+   */
   settleSoon(peer: string): void
   /** The connection is gone: nothing is signed for the account before the next exchange. */
   forgetConnection(peer: string): void
@@ -42,7 +45,7 @@ export interface Settler {
 /** Calls that end together are settled together. */
 const COALESCE_MS = 50
 const RETRY_FIRST_MS = 1_000
-const RETRY_MAX_MS = 60_000
+const RETRY_MAX_MS = 15_000
 /** Frames of one exchange that bring no statement: evidence and proposals of the fullest account, several times over. */
 const FRAMES_PER_EXCHANGE = 4_096
 
@@ -58,7 +61,7 @@ export function createSettler(dependencies: Dependencies): Settler {
   /** One exchange at a time with a peer. */
   const running = new Map<string, Promise<void>>()
   const reconciledPeers = new Set<string>()
-  const waiting = new Map<string, () => void>()
+  const waiting = new Map<string, { readonly atMs: number; readonly cancel: () => void }>()
   const retryMs = new Map<string, number>()
   let isStopped = false
 
@@ -80,34 +83,40 @@ export function createSettler(dependencies: Dependencies): Settler {
   }
 
   const schedule = (peer: string, delayMs: number): void => {
-    if (isStopped || waiting.has(peer)) return
-    waiting.set(
-      peer,
-      clock.after(delayMs, () => {
-        waiting.delete(peer)
-        void settle(peer)
-      }),
-    )
+    const atMs = clock.monotonicMs() + delayMs
+    const before = waiting.get(peer)
+    if (isStopped || (before !== undefined && before.atMs <= atMs)) return
+    before?.cancel()
+    const cancel = clock.after(delayMs, () => {
+      waiting.delete(peer)
+      void settle(peer)
+    })
+    waiting.set(peer, { atMs, cancel })
   }
 
   const settle = async (peer: string): Promise<void> => {
     try {
       await running.get(peer)?.catch(() => undefined) // what it began with is older than this request
       await exchange(peer)
-      // A payment waits for people at the seller: they are asked now and then.
-      if (ledger.accountView('buyer', accountWith(peer).seller).settlementsOpen > 0) settleLater(peer)
+      // What is open still waits at the seller: for the end of a call, or for people who confirm a payment.
+      if (isOpen(peer)) settleLater(peer)
       else retryMs.delete(peer)
     } catch (thrown) {
       const error = toTokError(thrown)
       logger.debug({ peer, code: error.code, reason: error.message }, 'settling waits for the seller')
-      settleLater(peer)
+      // The seller may lack the last countersignature though nothing is open here. One that is gone is not asked for ever.
+      if (isOpen(peer) || (retryMs.get(peer) ?? 0) < RETRY_MAX_MS) settleLater(peer)
     }
   }
 
-  /** Each time after a longer wait, as long as anything is open. */
+  const isOpen = (peer: string): boolean => {
+    const { unsettled, settlementsOpen } = ledger.accountView('buyer', accountWith(peer).seller)
+    return unsettled > 0n || settlementsOpen > 0
+  }
+
+  /** Each time after a longer wait. */
   const settleLater = (peer: string): void => {
-    const view = ledger.accountView('buyer', accountWith(peer).seller)
-    if ((view.unsettled === 0n && view.settlementsOpen === 0) || view.frozen !== undefined) return
+    if (ledger.accountView('buyer', accountWith(peer).seller).frozen !== undefined) return
     const delayMs = retryMs.get(peer) ?? RETRY_FIRST_MS
     retryMs.set(peer, Math.min(delayMs * 2, RETRY_MAX_MS))
     schedule(peer, delayMs)
@@ -126,7 +135,7 @@ export function createSettler(dependencies: Dependencies): Settler {
     },
     stop() {
       isStopped = true
-      for (const cancel of waiting.values()) cancel()
+      for (const { cancel } of waiting.values()) cancel()
       waiting.clear()
     },
   }

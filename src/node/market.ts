@@ -141,7 +141,7 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
       onPeerConnected(peer) {
         tracker?.ask(peer)
         publisher?.greet()
-        if (settler !== undefined && owesUnsettled(ledger, peer)) settler.settleSoon(peer)
+        if (settler !== undefined && sellersOf(ledger).has(peer)) settler.settleSoon(peer)
       },
       onPeerDisconnected: forgetConnection,
     },
@@ -168,6 +168,8 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
       )
     : undefined
   for (const { peer } of network.peers()) tracker.ask(peer)
+  // What the last process left half done is not known here: each seller is asked once.
+  for (const peer of sellersOf(ledger)) settler?.settleSoon(peer)
 
   return {
     network,
@@ -191,10 +193,10 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
   }
 }
 
-function owesUnsettled(ledger: Ledger, peer: string): boolean {
-  return ledger
-    .accountViews()
-    .some((view) => view.side === 'buyer' && view.peer === peer && (view.unsettled > 0n || view.settlementsOpen > 0))
+/** Every seller this node ever bought from. */
+function sellersOf(ledger: Ledger): ReadonlySet<string> {
+  const bought = ledger.accountViews().filter(({ side }) => side === 'buyer')
+  return new Set(bought.map(({ peer }) => peer))
 }
 
 /** Waits a moment for the statements of calls that have just ended; what is left is settled at the next start. */
