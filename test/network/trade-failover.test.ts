@@ -203,7 +203,7 @@ describe('limits', () => {
     const startedAtMs = performance.now()
     const refused = await chat(market.buyer.url, { messages: [{ role: 'user', content: 'word '.repeat(1_000) }] })
     expect(performance.now() - startedAtMs).toBeLessThan(2_500)
-    expect(refused).toMatchObject({ status: 503, headers: { 'x-tok-error': 'no_offer' } })
+    expect(refused).toMatchObject({ status: 402, headers: { 'x-tok-error': 'credit_exhausted' } })
     expect(refused.text()).toContain('credit line')
     expect(refused.text()).toContain(market.sellers[0]!.peerId.slice(-8))
     const { refused: named } = await explain(market.buyer, MODEL)

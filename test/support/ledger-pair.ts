@@ -156,11 +156,24 @@ export class LedgerPair {
     return new LedgerPair(buyer, seller, clock)
   }
 
+  /** A pair of another buyer and the seller of this one, that has exchanged HELLO. */
+  async withBuyer(key: NodeKey): Promise<LedgerPair> {
+    const buyer = await LedgerSide.open(key, this.clock, createCrashingStore(seededRandom(1)))
+    const pair = new LedgerPair(buyer, this.seller, this.clock)
+    await pair.exchange()
+    return pair
+  }
+
   /** A pair that has exchanged HELLO. */
   static async reconciled(options: { seed?: number; turnsMax?: number } = {}): Promise<LedgerPair> {
     const pair = await LedgerPair.open(options)
     await pair.exchange()
     return pair
+  }
+
+  /** The account of the same two the other way round, over the same ledgers. */
+  opposite(): LedgerPair {
+    return new LedgerPair(this.seller, this.buyer, this.clock)
   }
 
   /** One side dies in the middle of whatever it does, and starts again; the stream between the two is gone. */
@@ -190,6 +203,7 @@ export class LedgerPair {
       clock,
       logger,
       creditLimitOf: () => this.creditLimit,
+      settleOwn: () => undefined, // the test runs the opposite exchange itself
     })
     const settler = createSettler({ ledger: buyer.ledger, network: networkWith(streams.buyerEnd), clock, logger })
     const answered = seller.whileAlive(answer(streams.sellerEnd)).finally(streams.cut)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { checkBilling } from '../../../src/wire/inference.ts'
-import { collect, LedgerPair, lineOf, receiptOf, usageOf } from '../../support/ledger-pair.ts'
+import { collect, LedgerPair, lineOf, receiptOf, testKey, turns, usageOf } from '../../support/ledger-pair.ts'
 
 /** Purchases that run, one after the other, and how the last of them ends. */
 const LIMITS_TABLE = `
@@ -75,6 +75,106 @@ describe('a purchase within its limits', () => {
     await pair.buyer.crash()
     await expect(pair.openPurchase(pair.order(1))).rejects.toMatchObject({ code: 'account_unreconciled' })
   })
+})
+
+/** Purchases as model:maximum, under limits of 60 with this seller, 40 on "small*" and 90 in all; how the last of them ends. */
+const BUDGETS = `
+  purchases            -> the last one
+  big:60               -> runs
+  big:61               -> max_spend_per_seller
+  small-a:40           -> runs
+  small-a:41           -> max_spend_per_model
+  small-a:30 small-b:10 -> runs
+  small-a:30 small-b:11 -> max_spend_per_model
+  SMALL_A:30 small-b:11 -> max_spend_per_model
+  small-a:40 big:20    -> runs
+  small-a:40 big:21    -> max_spend_per_seller
+  big:20 small-a:40    -> runs
+  big:30 small-a:31    -> max_spend_per_seller
+`
+
+describe('spending limits per seller and per model', () => {
+  const limits = {
+    spendLimit: 90n,
+    sellerSpendLimit: 60n,
+    modelSpendLimits: [{ name: 'small*', micros: 40n, covers: (model: string) => model.startsWith('small') }],
+    strangerCredit: 1_000n,
+  }
+
+  test.each(rowsOf(BUDGETS))('$row', async ({ cells, outcome }) => {
+    const pair = await LedgerPair.reconciled()
+    const orders = cells.map((cell) => {
+      const [model = '', max] = cell.split(':')
+      return pair.order(Number(max), { model })
+    })
+    const opened = orders.map((order) => pair.buyer.ledger.openPurchase(order, limits))
+    await Promise.all(opened.slice(0, -1))
+    if (outcome === 'runs') await opened.at(-1)
+    else await expect(opened.at(-1)).rejects.toMatchObject({ code: 'spend_limit_reached', details: { key: outcome } })
+  })
+
+  test('of one seller leave another its own, up to what may be spent in all', async () => {
+    const pair = await LedgerPair.reconciled()
+    const { ledger } = pair.buyer
+    await ledger.openPurchase(pair.order(60, { model: 'big' }), limits)
+    const room = ledger.purchaseRoom(testKey(9).publicKey, 'big', limits)
+    expect(room).toMatchObject({ spend: 30n, spendLimit: { scope: 'all', words: 'a day', micros: 90n, used: 60n } })
+  })
+
+  test('count what was spent today, also after a restart, and begin anew at midnight', async () => {
+    const pair = await LedgerPair.reconciled()
+    const order = pair.order(40, { model: 'small-a' })
+    await pair.openPurchase(order)
+    await pair.openSale(order)
+    await pair.vouch(order, 25)
+    const receipt = await pair.closeSale(order, 25)
+    await pair.closePurchase(order, receipt)
+    const roomFor = (model: string) => pair.buyer.ledger.purchaseRoom(pair.account.seller, model, limits).spend
+    expect([roomFor('small-b'), roomFor('big')]).toEqual([15n, 35n])
+    await pair.buyer.crash()
+    expect([roomFor('small-b'), roomFor('big')]).toEqual([15n, 35n])
+    pair.clock.advance(86_400_000)
+    expect([roomFor('small-b'), roomFor('big')]).toEqual([40n, 60n])
+  })
+
+  test('are not passed by several hundred at once', async () => {
+    const pair = await LedgerPair.reconciled()
+    const orders = Array.from({ length: 300 }, (_, index) =>
+      pair.order(3, { model: index % 2 === 0 ? 'small' : 'big' }),
+    )
+    const outcomes = await Promise.allSettled(orders.map((each) => pair.buyer.ledger.openPurchase(each, limits)))
+    const opened = orders.filter((_, index) => outcomes[index]?.status === 'fulfilled')
+    const heldOn = (model: string) => 3 * opened.filter(({ value }) => value.model === model).length
+    expect([heldOn('small'), heldOn('big')]).toEqual([30, 30])
+  })
+})
+
+test('several hundred whole calls of one pair at the edge of the line never pass it, and all that ran are settled', async () => {
+  const pair = await LedgerPair.reconciled({ turnsMax: 3 })
+  pair.creditLimit = 500n
+  const outcomes = { ran: 0, refused: 0 }
+  let exchanging = Promise.resolve()
+  const call = async (index: number): Promise<void> => {
+    await turns(index % 40)
+    try {
+      await pair.trade({ max: 20, vouched: 1 + (index % 20), receipted: 1 + (index % 20) })
+      outcomes.ran += 1
+    } catch (thrown) {
+      expect(thrown).toMatchObject({ code: 'credit_exhausted' })
+      outcomes.refused += 1
+    }
+    for (const { owed, paid, unsettled, held } of pair.views()) {
+      expect(owed - paid + unsettled + held).toBeLessThanOrEqual(500n)
+    }
+    exchanging = exchanging.then(() => pair.exchange())
+  }
+  await Promise.all(Array.from({ length: 300 }, (_, index) => call(index)))
+  await exchanging
+  expect(outcomes.ran + outcomes.refused).toBe(300)
+  expect(outcomes.ran).toBeGreaterThan(20)
+  expect(outcomes.refused).toBeGreaterThan(20)
+  const [ours, theirs] = pair.views()
+  expect(ours).toMatchObject({ unsettled: 0n, held: 0n, owed: theirs.owed })
 })
 
 describe('a voucher', () => {
