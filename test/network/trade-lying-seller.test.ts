@@ -179,8 +179,8 @@ describe('a seller that lies in its parts', () => {
     )
     const answer = await chat(buyer.url, { stream: true })
     expect(answer.text()).toContain('broke off')
-    expect(await lastEntry()).toMatchObject({ status: 'failed', error: 'stream_incomplete' })
     expect(await owed()).toBeLessThanOrEqual(COUNTED_MICROS + 20)
+    expect(await lastEntry()).toMatchObject({ status: 'failed', error: 'stream_incomplete' })
   })
 
   test('losing a part is found by the count of the next', async () => {
