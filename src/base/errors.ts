@@ -83,7 +83,7 @@ export const ERRORS = {
   node_stopping: entry(503, 'node', 'this node is stopping', 'try again when it is back', RETRYABLE_PEER),
   internal_error: entry(500, 'node', 'an unexpected failure: {reason}', 'report it with the log line of this request', PEER),
   storage_failed: entry(503, 'node', 'the ledger cannot be written: {reason}', 'free space or repair the disk, then restart; nothing was sold or bought unrecorded'),
-  ledger_corrupt: entry(500, 'node', 'the ledger is damaged at {position}: {reason}', 'restore a backup; do not delete files: what is missing would be forgotten debts'),
+  ledger_corrupt: entry(500, 'node', 'the ledger is damaged at {position}: {reason}', 'restore a backup, or move the ledger away and run `tok-node ledger recover --from-peers`; keep the damaged files'),
   response_store_failed: entry(503, 'node', 'answers cannot be kept: {reason}', 'free space or repair the disk, or ask without "store"', RETRYABLE),
   spend_limit_reached: entry(429, 'node', 'buying this would pass the spending limit of {limit} ({spent} spent or held today)', 'raise {key}, or wait for tomorrow (UTC)', ELSEWHERE),
   worker_failed: entry(500, 'node', 'a verifying worker ended: {reason}', 'run the command again'),

@@ -32,6 +32,11 @@ export interface Settler {
    */
   reconciled(peer: string, signal: AbortSignal): Promise<void>
   /**
+   * Compares the account with `peer` now, also if it was, and settles what is open.
+   * @throws TokError as `reconciled` does
+   */
+  reconcile(peer: string): Promise<void>
+  /**
    * Asks for an exchange soon; several requests become one. One that breaks off is tried again, for about a minute, and one
    * that leaves something open again and again.
    */
@@ -46,6 +51,8 @@ export interface Settler {
 const COALESCE_MS = 50
 const RETRY_FIRST_MS = 1_000
 const RETRY_MAX_MS = 15_000
+/** How often accounts with open calls are compared, however quiet they are. */
+const RECONCILE_EVERY_MS = 600_000
 /** Frames of one exchange that bring no statement: evidence and proposals of the fullest account, several times over. */
 const FRAMES_PER_EXCHANGE = 4_096
 
@@ -122,10 +129,23 @@ export function createSettler(dependencies: Dependencies): Settler {
     schedule(peer, delayMs)
   }
 
+  /** Every event that settles a call can be lost; this looks again. */
+  const reconcileOpen = (): void => {
+    for (const { side, peer, liveCalls, unsettled } of ledger.accountViews()) {
+      if (side === 'buyer' && (liveCalls > 0 || unsettled > 0n)) schedule(peer, 0)
+    }
+    cancelReconciling = clock.after(RECONCILE_EVERY_MS, reconcileOpen)
+  }
+  let cancelReconciling = clock.after(RECONCILE_EVERY_MS, reconcileOpen)
+
   return {
     async reconciled(peer, signal) {
       if (reconciledPeers.has(peer)) return
       await Promise.race([exchange(peer), rejectionOf(signal)])
+    },
+    async reconcile(peer) {
+      await running.get(peer)?.catch(() => undefined) // what it began with is older than this request
+      await exchange(peer)
     },
     settleSoon: (peer) => schedule(peer, COALESCE_MS),
     forgetConnection(peer) {
@@ -135,6 +155,7 @@ export function createSettler(dependencies: Dependencies): Settler {
     },
     stop() {
       isStopped = true
+      cancelReconciling()
       for (const { cancel } of waiting.values()) cancel()
       waiting.clear()
     },

@@ -140,8 +140,8 @@ async function createIdentity(dataDirectory: string): Promise<{ peerId: string; 
   const { ledgerDirectory, openNodeKey, prepareDataDirectory, readNodeKey } = await import('../node/data-directory.ts')
   await prepareDataDirectory(dataDirectory)
   if ((await readNodeKey(dataDirectory)) === undefined) {
-    const { openLevelStore } = await import('../ledger/store.ts')
-    await (await openLevelStore(ledgerDirectory(dataDirectory), true)).close()
+    const { openNewStore } = await import('../ledger/schema.ts')
+    await (await openNewStore(ledgerDirectory(dataDirectory))).close()
   }
   const { key, created } = await openNodeKey(dataDirectory)
   return { peerId: key.peer, created }

@@ -10,6 +10,9 @@ import { findAdmin, type AdminClient } from './admin-client.ts'
 /** A whole ledger may be checked signature by signature before the answer begins. */
 const VERIFY_TIMEOUT_MS = 3_600_000
 
+/** A whole ledger is copied before the answer. */
+const BACKUP_TIMEOUT_MS = 3_600_000
+
 /** The ledger of a data directory. */
 export interface LedgerSource {
   accounts(): Promise<readonly AccountView[]>
@@ -18,6 +21,10 @@ export interface LedgerSource {
   verify(): Promise<VerifyView>
   /** NDJSON, in pieces of any size. */
   export(): Promise<AsyncIterable<Uint8Array | string>>
+  /** Lines of an evidence file: proven equivocations. */
+  evidence(): Promise<readonly string[]>
+  /** Copies ledger and node key to a directory of this machine, named by its whole path. */
+  backUp(directory: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -33,6 +40,10 @@ function askLedger(admin: AdminClient): LedgerSource {
     show: (id) => admin.ask(`ledger/show/${encodeURIComponent(id)}`),
     verify: () => admin.ask('ledger/verify', { timeoutMs: VERIFY_TIMEOUT_MS }),
     export: () => admin.read('ledger/export'),
+    evidence: () => admin.ask('ledger/evidence'),
+    async backUp(directory) {
+      await admin.ask('ledger/backup', { body: { directory }, timeoutMs: BACKUP_TIMEOUT_MS })
+    },
     close: () => Promise.resolve(),
   }
 }
@@ -47,15 +58,17 @@ async function openStoredLedger(config: Config): Promise<LedgerSource> {
   const [
     { openLevelStore },
     { openLedger },
-    { accountsOf, recordOf, verifyLedger },
+    { accountsOf, evidenceOf, recordOf, verifyLedger },
     { exportLedger },
     { DEFAULT_ASSET },
+    { backUpNode },
   ] = await Promise.all([
     import('../ledger/store.ts'),
     import('../ledger/ledger.ts'),
     import('../node/ledger-views.ts'),
     import('../ledger/export.ts'),
     import('../wire/registry.ts'),
+    import('../node/ledger-copies.ts'),
   ])
   const store = await openLevelStore(ledgerDirectory(config.dataDirectory), false)
   const ledger = await openLedger(
@@ -67,6 +80,8 @@ async function openStoredLedger(config: Config): Promise<LedgerSource> {
     show: (id) => recordOf(ledger, id),
     verify: () => verifyLedger(ledger, systemClock.nowMs()),
     export: () => Promise.resolve(exportLedger(ledger, systemClock.nowMs())),
+    evidence: () => evidenceOf(ledger),
+    backUp: (directory) => backUpNode(ledger, config.dataDirectory, directory),
     close: () => ledger.close(),
   }
 }

@@ -11,6 +11,7 @@ import type { JsonObject, JsonValue } from '../gateway/admin-api.ts'
 import type { VerifiedExport } from '../ledger/verify-export.ts'
 import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { EXIT } from './failure.ts'
+import { defineLedgerRecovery } from './ledger-recovery.ts'
 import { openLedgerSource, type LedgerSource } from './ledger-source.ts'
 import { harmless, paint, print, printJson, table, usd } from './output.ts'
 
@@ -41,6 +42,8 @@ export function defineLedger(command: Command): void {
     .action(({ output }: { output?: string }) =>
       withLedger(exporting, (source, json) => exportLedger(source, output, json)),
     )
+
+  defineLedgerRecovery(command)
 }
 
 async function withLedger(

@@ -65,7 +65,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     define: async (command) => (await import('./sell.ts')).defineSell(command),
   },
   ledger: {
-    summary: 'list, show, verify and export the accounts',
+    summary: 'list, show, verify, export, back up and recover the accounts',
     define: async (command) => (await import('./ledger.ts')).defineLedger(command),
   },
   config: {

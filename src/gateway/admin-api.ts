@@ -123,6 +123,15 @@ export interface VerifyView {
   readonly problem?: { readonly position: string; readonly reason: string }
 }
 
+/** The outcome of comparing the account with one seller. `POST /api/v1/ledger/reconcile` */
+export interface ReconcileView {
+  readonly peer: string
+  readonly reconciled: boolean
+  /** An error code and what it says, where it failed. */
+  readonly code?: string
+  readonly reason?: string
+}
+
 /** What this node sells. `GET /api/v1/sell` */
 export interface SellingView {
   readonly paused: boolean
@@ -150,6 +159,15 @@ export interface AdminApi {
   /** The whole ledger, line by line, each with its line end. */
   exportLedger(): AsyncIterable<string>
   verifyLedger(): Promise<VerifyView>
+  /**
+   * Compares the account with one seller, or all of them, and settles what is open.
+   * @throws TokError `network_unavailable` on a node that does not buy: buyers open these exchanges
+   */
+  reconcile(peer: string | undefined): Promise<readonly ReconcileView[]>
+  /** Copies ledger and node key to a directory. @throws TokError `argument_invalid`, `data_directory_unusable`, `storage_failed` */
+  backUpLedger(directory: string): Promise<void>
+  /** Lines of an evidence file. */
+  evidence(): Promise<readonly string[]>
   selling(): Promise<SellingView>
   /** Replaces what is sold. @throws TokError `selling_disabled`, `argument_invalid` */
   setOffers(offers: readonly SellOffer[]): Promise<SellingView>

@@ -51,6 +51,9 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
         return reply.type('application/x-ndjson').send(lines)
       })
       routes.get('/ledger/verify', () => admin.verifyLedger())
+      routes.get('/ledger/evidence', () => admin.evidence())
+      routes.post('/ledger/reconcile', { bodyLimit: BODY_LIMIT_BYTES }, (request) => reconcile(admin, request))
+      routes.post('/ledger/backup', { bodyLimit: BODY_LIMIT_BYTES }, (request) => backUp(admin, request))
       routes.get('/sell', () => admin.selling())
       routes.post('/sell', { bodyLimit: BODY_LIMIT_BYTES }, (request) => sell(admin, request))
       routes.post('/stop', () => {
@@ -64,8 +67,7 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
 
 /** Body: `{"action": "set", "offers": [SellOffer]}`, `{"action": "pause"}` or `{"action": "resume"}`. */
 async function sell(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
-  const bytes = await readBody(request.headers, request.body as Buffer | undefined, BODY_LIMIT_BYTES)
-  const { action, offers } = readObject(Buffer.from(bytes).toString('utf8'))
+  const { action, offers } = await readJson(request)
   switch (action) {
     case 'set':
       return admin.setOffers(readOffers(offers))
@@ -76,6 +78,24 @@ async function sell(admin: AdminApi, request: FastifyRequest): Promise<unknown> 
     default:
       throw new TokError('argument_invalid', { reason: '"action" is none of set, pause, resume' })
   }
+}
+
+/** Body: `{"peer": "12D3…"}`, or `{}` for every seller with an account. */
+async function reconcile(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
+  const { peer } = await readJson(request)
+  return admin.reconcile(peer === undefined ? undefined : readText(peer, 'peer'))
+}
+
+/** Body: `{"directory": "/a/whole/path"}`. */
+async function backUp(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
+  const directory = readText((await readJson(request))['directory'], 'directory')
+  await admin.backUpLedger(directory)
+  return { directory }
+}
+
+async function readJson(request: FastifyRequest): Promise<Readonly<Record<string, unknown>>> {
+  const bytes = await readBody(request.headers, request.body as Buffer | undefined, BODY_LIMIT_BYTES)
+  return readObject(Buffer.from(bytes).toString('utf8'))
 }
 
 function readObject(text: string): Readonly<Record<string, unknown>> {

@@ -7,6 +7,7 @@ import { TokError } from '../base/errors.ts'
 import { accountId, STATEMENT, type Account } from '../wire/account.ts'
 import { open } from '../wire/envelope.ts'
 import type { NodeKey } from '../wire/identity.ts'
+import { decodeBody } from '../wire/shape.ts'
 import {
   frozenBy,
   NO_HEAD,
@@ -72,6 +73,8 @@ export async function loadAccountBook(
       book.stateOf(account).netting = netting
     }
   }
+  // A proof may stand alone: a seller is convicted by what the buyer refused.
+  for await (const { body } of records.evidence()) book.stateOf(decodeBody(STATEMENT.shape, body, 'statement'))
   for (const state of book.states()) {
     requireOwn(state, key)
     await loadExchange(state, records)

@@ -59,7 +59,8 @@ export function createAccountViews(
   { network, asset }: Pick<Account, 'network' | 'asset'>,
 ): AccountViews {
   const isOfNetwork = ({ account }: AccountState): boolean => account.network === network && account.asset === asset
-  const isUsed = ({ head, calls }: AccountState): boolean => head.sequence > 0 || calls.size > 0
+  const isUsed = ({ head, calls, frozen }: AccountState): boolean =>
+    head.sequence > 0 || calls.size > 0 || frozen !== undefined
   return {
     accountViews: () =>
       [...book.states()]

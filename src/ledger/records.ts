@@ -125,6 +125,8 @@ export interface Records extends LedgerRecords {
   evidenceOf(accountIdBytes: Uint8Array): Promise<readonly StatementCopy[]>
   /** Sequences of the entries up to `sequence` that are on the disk, also of those that were pruned but not deleted yet. */
   journalSequences(sequence: number): AsyncIterable<number>
+  /** The same of all accounts. */
+  evidence(): AsyncIterable<StatementCopy>
   /** This node's own adverts, oldest first. */
   adverts(): AsyncIterable<Signed<Advert>>
 }
@@ -229,10 +231,14 @@ export function createRecords(store: Store): Records {
 
   async function evidenceOf(accountIdBytes: Uint8Array): Promise<readonly StatementCopy[]> {
     const found: StatementCopy[] = []
-    for await (const [, value] of store.entries(...rangeOf(keyOf(SPACES.evidence, accountIdBytes)))) {
-      found.push(decodeBody(statementCopyShape, value, 'evidence'))
-    }
+    for await (const copy of evidence(accountIdBytes)) found.push(copy)
     return found
+  }
+
+  async function* evidence(accountIdBytes: Uint8Array = new Uint8Array()): AsyncIterable<StatementCopy> {
+    for await (const [, value] of store.entries(...rangeOf(keyOf(SPACES.evidence, accountIdBytes)))) {
+      yield decodeBody(statementCopyShape, value, 'evidence')
+    }
   }
 
   async function* journalEntries(
@@ -286,6 +292,7 @@ export function createRecords(store: Store): Records {
     rejectionsOf,
     rejectedOf,
     evidenceOf,
+    evidence: () => evidence(),
     journalEntries,
     journalSequences,
     checkpoints,

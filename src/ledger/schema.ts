@@ -2,7 +2,7 @@
  * The version of the store's layout, and the way from an older one to this. A step is named by the version it starts from.
  */
 import { TokError } from '../base/errors.ts'
-import { keyOf, SPACES, type CommitQueue, type Store, type Write } from './store.ts'
+import { createCommitQueue, keyOf, openLevelStore, SPACES, type CommitQueue, type Store, type Write } from './store.ts'
 
 /** Rewrites a store from one version to the next, in batches; run again from its beginning if it was broken off. */
 export type Migration = (store: Store) => AsyncIterable<readonly Write[]>
@@ -14,6 +14,17 @@ export const SCHEMA_VERSION = 1
 export const MIGRATIONS: ReadonlyMap<number, Migration> = new Map()
 
 const SCHEMA_KEY = keyOf(SPACES.meta, Uint8Array.of(0))
+
+/**
+ * Opens the LevelDB of a node that has no identity yet, and marks it: before there is a key, so that no crash leaves a key beside
+ * a ledger that holds nothing.
+ * @throws TokError as `openLevelStore` does
+ */
+export async function openNewStore(directory: string): Promise<Store> {
+  const store = await openLevelStore(directory, true)
+  await bringToSchema({ store, queue: createCommitQueue(store) })
+  return store
+}
 
 /**
  * Marks a new store with `version`, and brings an older one up to it, step by step; each step is durable before the next.

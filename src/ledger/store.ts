@@ -97,6 +97,14 @@ export async function openLevelStore(directory: string, create: boolean): Promis
   } catch (thrown) {
     throw openFailure(directory, thrown)
   }
+  if (!create && (await level.keys({ limit: 1 }).next()) === undefined) {
+    // LevelDB opens without a word if its log is gone, and that held everything.
+    await level.close()
+    throw new TokError('ledger_corrupt', {
+      position: directory,
+      reason: 'it holds nothing, and this node has an identity',
+    })
+  }
   return {
     get: (key) => level.get(key),
     write: (writes) =>

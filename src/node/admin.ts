@@ -1,16 +1,17 @@
 /**
  * What the running node tells and does for its operator: the admin API over the parts of the node.
  */
-import { TokError } from '../base/errors.ts'
+import { TokError, toTokError } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Config } from '../config/config.ts'
 import type { PriceRule } from '../config/kinds.ts'
-import type { AdminApi, ModelTargetView, ModelView, SellingView } from '../gateway/admin-api.ts'
+import type { AdminApi, ModelTargetView, ModelView, ReconcileView, SellingView } from '../gateway/admin-api.ts'
 import { exportLedger } from '../ledger/export.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Providers } from '../providers/create-providers.ts'
 import type { Router } from '../routing/router.ts'
-import { accountsOf, recordOf, verifyLedger } from './ledger-views.ts'
+import { backUpNode } from './ledger-copies.ts'
+import { accountsOf, evidenceOf, recordOf, verifyLedger } from './ledger-views.ts'
 import type { Market } from './market.ts'
 import { VERSION } from './version.ts'
 
@@ -30,6 +31,8 @@ export interface AdminDependencies {
   readonly stop: () => void
 }
 
+/** Accounts that are compared at the same time. */
+const RECONCILED_AT_ONCE = 16
 /** A request of this size is explained where none is at hand. */
 const EXPLAINED_INPUT_TOKENS = 1_000
 
@@ -131,6 +134,22 @@ export function createAdmin(dependencies: AdminDependencies): AdminApi {
     show: (id) => recordOf(ledger, id),
     exportLedger: () => exportLedger(ledger, clock.nowMs()),
     verifyLedger: () => verifyLedger(ledger, clock.nowMs()),
+    evidence: () => evidenceOf(ledger),
+    backUpLedger: (directory) => backUpNode(ledger, config.dataDirectory, directory),
+    async reconcile(peer) {
+      const settler = market()?.settler
+      if (settler === undefined) {
+        const reason = 'this node does not buy; the accounts of a seller are compared when their buyers connect'
+        throw new TokError('network_unavailable', { reason })
+      }
+      const peers = peer === undefined ? sellersOf(ledger) : [peer]
+      const results: ReconcileView[] = []
+      for (let from = 0; from < peers.length; from += RECONCILED_AT_ONCE) {
+        const some = peers.slice(from, from + RECONCILED_AT_ONCE)
+        results.push(...(await Promise.all(some.map((each) => reconcileWith(settler, each)))))
+      }
+      return results
+    },
     selling: async () => selling(),
     async setOffers(offers) {
       requireSeller()
@@ -152,6 +171,20 @@ export function createAdmin(dependencies: AdminDependencies): AdminApi {
       return selling()
     },
     stop: dependencies.stop,
+  }
+}
+
+function sellersOf(ledger: Ledger): readonly string[] {
+  return ledger.accountViews().flatMap(({ side, peer }) => (side === 'buyer' ? [peer] : []))
+}
+
+async function reconcileWith(settler: NonNullable<Market['settler']>, peer: string): Promise<ReconcileView> {
+  try {
+    await settler.reconcile(peer)
+    return { peer, reconciled: true }
+  } catch (thrown) {
+    const { code, message } = toTokError(thrown)
+    return { peer, reconciled: false, code, reason: message }
   }
 }
 

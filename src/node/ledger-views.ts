@@ -4,6 +4,7 @@
 import { equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
 import type { AccountView, JsonObject, VerifyView } from '../gateway/admin-api.ts'
+import { evidenceLine } from '../ledger/evidence.ts'
 import { exportLedger, readingOf } from '../ledger/export.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { createSignatureChecker } from '../ledger/signature-check.ts'
@@ -61,6 +62,11 @@ export async function recordOf(ledger: Ledger, id: string): Promise<JsonObject> 
           settledAt: call.settledAt,
         }),
   }
+}
+
+/** Proven equivocations, as lines of an evidence file. */
+export async function evidenceOf(ledger: Ledger): Promise<readonly string[]> {
+  return (await ledger.conflicts()).map(evidenceLine)
 }
 
 /** Checks the whole ledger as its export is checked, with Node's own signatures. */

@@ -141,7 +141,7 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
       onPeerConnected(peer) {
         tracker?.ask(peer)
         publisher?.greet()
-        if (settler !== undefined && sellersOf(ledger).has(peer)) settler.settleSoon(peer)
+        if (settler !== undefined && isToCompare(ledger, peer)) settler.settleSoon(peer)
       },
       onPeerDisconnected: forgetConnection,
     },
@@ -197,6 +197,11 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
 function sellersOf(ledger: Ledger): ReadonlySet<string> {
   const bought = ledger.accountViews().filter(({ side }) => side === 'buyer')
   return new Set(bought.map(({ peer }) => peer))
+}
+
+/** True for a seller with which there is an account, and for any peer if this ledger may have forgotten one. */
+function isToCompare(ledger: Ledger, peer: string): boolean {
+  return ledger.restoredAtMs !== undefined || sellersOf(ledger).has(peer)
 }
 
 /** Waits a moment for the statements of calls that have just ended; what is left is settled at the next start. */

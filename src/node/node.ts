@@ -17,6 +17,7 @@ import { createGateway, DEFAULT_GATEWAY_OPTIONS } from '../gateway/gateway.ts'
 import { createMetrics } from '../gateway/metrics.ts'
 import { openResponseStore } from '../gateway/response-store.ts'
 import { openLedger, type Ledger } from '../ledger/ledger.ts'
+import { openNewStore } from '../ledger/schema.ts'
 import { openLevelStore } from '../ledger/store.ts'
 import { createProviders, type Providers } from '../providers/create-providers.ts'
 import { USUAL_PORTS } from '../providers/discover-engines.ts'
@@ -214,7 +215,8 @@ async function openRecords(config: Config, clock: Clock): Promise<{ ledger: Ledg
   const { dataDirectory } = config
   await prepareDataDirectory(dataDirectory)
   const isFirstStart = (await readNodeKey(dataDirectory)) === undefined
-  const store = await openLevelStore(ledgerDirectory(dataDirectory), isFirstStart)
+  const directory = ledgerDirectory(dataDirectory)
+  const store = isFirstStart ? await openNewStore(directory) : await openLevelStore(directory, false)
   try {
     const { key, seed } = await openNodeKey(dataDirectory)
     const ledger = await openLedger({ store, key, clock }, { network: config.network.name, asset: DEFAULT_ASSET })

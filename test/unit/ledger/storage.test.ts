@@ -276,6 +276,35 @@ describe('the ledger’s LevelDB', () => {
     }
   })
 
+  test('that lost the log that held everything is refused, and not begun from nothing', async () => {
+    const store = await openLevelStore(directory, true)
+    await store.write([put('a')])
+    await store.close()
+    for (const file of await readdir(directory)) if (file.endsWith('.log')) await unlink(join(directory, file))
+    for (let round = 0; round < 2; round++) {
+      await expect(openLevelStore(directory, false)).rejects.toMatchObject({ code: 'ledger_corrupt' })
+    }
+  })
+
+  test('whose last record was torn by a crash has everything that was answered before', async () => {
+    const store = await openLevelStore(directory, true)
+    for (const name of ['a', 'b', 'c']) await store.write([put(name)])
+    await store.close()
+    const log = (await readdir(directory)).find((file) => file.endsWith('.log')) ?? ''
+    const whole = await readFile(join(directory, log))
+    for (const torn of [1, 5, 12]) {
+      await writeFile(join(directory, log), whole.subarray(0, whole.length - torn))
+      const opened = await openLevelStore(directory, false)
+      expect(toHex((await opened.get(put('b').key)) ?? new Uint8Array())).toBe(toHex(utf8('value')))
+      expect(await opened.get(put('c').key)).toBeUndefined()
+      await opened.close()
+      for (const file of await readdir(directory)) await unlink(join(directory, file))
+      const again = await openLevelStore(directory, true)
+      for (const name of ['a', 'b', 'c']) await again.write([put(name)])
+      await again.close()
+    }
+  })
+
   test('that was damaged is refused', async () => {
     const store = await openLevelStore(directory, true)
     await store.write([put('a')])
@@ -294,7 +323,9 @@ describe('the ledger’s LevelDB', () => {
   })
 
   test('that may not be written is unusable, unless to the superuser, whom permissions do not bind', async () => {
-    await (await openLevelStore(directory, true)).close()
+    const made = await openLevelStore(directory, true)
+    await made.write([put('a')])
+    await made.close()
     await chmod(directory, 0o500)
     const outcome = await openLevelStore(directory, false).then(
       (store) => store.close(),
