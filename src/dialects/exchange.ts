@@ -4,6 +4,7 @@
  * readers. Bytes pass through unchanged; nothing here parses a body.
  */
 import type { TokError } from '../base/errors.ts'
+import type { TokenUsage } from './answer-tally.ts'
 import type { Dialect, Endpoint } from './dialect.ts'
 
 /** A request, ready to be sent in its own dialect. */
@@ -40,6 +41,11 @@ export interface AnswerSink {
   onHead(head: AnswerHead): void
   /** Returns false to ask for a pause; the sink calls `resume()` of the exchange when it wants more. */
   onData(bytes: Uint8Array): boolean
+  /**
+   * Told of a translated answer, where the bytes may show a client this node's own estimate: what the provider said of its
+   * tokens so far. May come at any time between `onHead` and the end; the last one counts.
+   */
+  onUsage?(usage: TokenUsage): void
   onEnd(): void
   onFailure(error: TokError): void
 }

@@ -8,8 +8,9 @@
  *            an error answer          -> ProviderError -> the client's envelope
  */
 import { TokError, toTokError } from '../base/errors.ts'
+import { UNKNOWN_USAGE } from './answer-tally.ts'
 import { anthropicMessages } from './anthropic-messages/translation.ts'
-import { createAnswerFold, replayAnswer, type AnswerListener } from './conversation/answer.ts'
+import { createAnswerFold, replayAnswer, type Answer, type AnswerListener } from './conversation/answer.ts'
 import type { AnswerReading, AnswerWriting, DialectTranslation } from './conversation/contract.ts'
 import type { Conversation } from './conversation/conversation.ts'
 import { createLosses } from './conversation/losses.ts'
@@ -18,6 +19,7 @@ import { createToolBridge, type ToolBridge } from './conversation/tool-bridge.ts
 import { isEventStream } from './delivery.ts'
 import { ENDPOINTS, type Dialect, type Endpoint, type Vendor } from './dialect.ts'
 import { adviceOf, errorReply } from './error-reply.ts'
+import { estimateInputTokens } from './estimate-input-tokens.ts'
 import type { AnswerHead, AnswerSink, ModelRequest } from './exchange.ts'
 import { answerHeadersForTranslation, requestHeadersForTranslation } from './headers.ts'
 import { isObject, parseObject, type JsonObject } from './json-value.ts'
@@ -126,6 +128,7 @@ function translate(
         createdAtS: nowS(),
         seal,
         request: withoutTurns(client),
+        estimateInput: () => estimateInputTokens(request.body),
         conversation: { ...conversation, turns: [] },
         losses: createLosses(request.dialect),
       },
@@ -181,6 +184,7 @@ function namingDropped(sink: AnswerSink, dropped: readonly string[]): AnswerSink
   return {
     onHead: ({ status, headers }) => sink.onHead({ status, headers: { ...headers, 'x-tok-dropped': named } }),
     onData: (bytes) => sink.onData(bytes),
+    onUsage: (usage) => sink.onUsage?.(usage),
     onEnd: () => sink.onEnd(),
     onFailure: (error) => sink.onFailure(error),
   }
@@ -233,6 +237,7 @@ class TranslatingSink implements AnswerSink {
     else this.#body = wantsStream ? this.#wholeToStream() : this.#wholeToWhole()
     headers['content-type'] = wantsStream ? 'text/event-stream; charset=utf-8' : 'application/json'
     this.#sink.onHead({ status, headers })
+    this.#sink.onUsage?.(UNKNOWN_USAGE)
   }
 
   onData(bytes: Uint8Array): boolean {
@@ -274,6 +279,8 @@ class TranslatingSink implements AnswerSink {
     const writer = TRANSLATIONS[this.#request.dialect].createStreamWriter(this.#writing)
     let text = ''
     const reader = this.#eventsOf((event) => {
+      if ((event.type === 'start' || event.type === 'end') && event.usage !== undefined)
+        this.#sink.onUsage?.(event.usage)
       text += writer.write(event)
     })
     const take = (): string => {
@@ -305,16 +312,18 @@ class TranslatingSink implements AnswerSink {
         reader.end()
         if (fold.answer === undefined)
           throw this.#broken(fold.error?.message ?? 'its stream ended before its last event')
-        return JSON.stringify(TRANSLATIONS[this.#request.dialect].writeReply(fold.answer, this.#writing))
+        return this.#wholeOf(fold.answer)
       },
     }
   }
 
   #wholeToWhole(): BodyTranslation {
-    return this.#whole((reply) => {
-      const answer = TRANSLATIONS[this.#from].readReply(reply, this.#reading)
-      return JSON.stringify(TRANSLATIONS[this.#request.dialect].writeReply(answer, this.#writing))
-    })
+    return this.#whole((reply) => this.#wholeOf(TRANSLATIONS[this.#from].readReply(reply, this.#reading)))
+  }
+
+  #wholeOf(answer: Answer): string {
+    this.#sink.onUsage?.(answer.usage)
+    return JSON.stringify(TRANSLATIONS[this.#request.dialect].writeReply(answer, this.#writing))
   }
 
   /** A server that was asked for a stream and does not stream: its answer comes as a stream all the same. */
@@ -322,7 +331,9 @@ class TranslatingSink implements AnswerSink {
     return this.#whole((reply) => {
       const writer = TRANSLATIONS[this.#request.dialect].createStreamWriter(this.#writing)
       let text = ''
-      replayAnswer(TRANSLATIONS[this.#from].readReply(reply, this.#reading), (event) => {
+      const answer = TRANSLATIONS[this.#from].readReply(reply, this.#reading)
+      this.#sink.onUsage?.(answer.usage)
+      replayAnswer(answer, (event) => {
         text += writer.write(event)
       })
       return text

@@ -2,6 +2,7 @@
  * One inference of a client of this node, as the journal keeps it. Pure: what was seen in, the record out.
  */
 import type { AnswerMeter } from '../dialects/answer-meter.ts'
+import type { TokenUsage } from '../dialects/answer-tally.ts'
 import { ENDPOINTS, type Dialect, type Endpoint } from '../dialects/dialect.ts'
 import type { InferenceRecord } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
@@ -22,6 +23,8 @@ export interface InferenceFacts {
   readonly errorCode: string | undefined
   /** Undefined if nothing was answered, and for counting tokens, which uses none. */
   readonly meter: AnswerMeter | undefined
+  /** What the provider said of its tokens, where the answer's bytes may say more; undefined to take it from them. */
+  readonly usage: TokenUsage | undefined
   readonly firstByteMs: number | undefined
   readonly durationMs: number
   readonly retries: number
@@ -46,7 +49,7 @@ export function recordOf(facts: InferenceFacts): InferenceRecord {
     status: facts.status,
     httpStatus: facts.httpStatus,
     error: facts.errorCode,
-    ...tokensOf(meter),
+    ...tokensOf(facts),
     firstByteMs: facts.firstByteMs === undefined ? undefined : Math.round(facts.firstByteMs),
     durationMs: Math.round(facts.durationMs),
     retries: facts.retries,
@@ -54,9 +57,11 @@ export function recordOf(facts: InferenceFacts): InferenceRecord {
   }
 }
 
-function tokensOf(meter: AnswerMeter | undefined): Pick<InferenceRecord, 'tokenSource' | 'outputTokens'> {
-  if (meter === undefined) return { tokenSource: 'absent' }
-  const { usage } = meter
+function tokensOf({
+  meter,
+  usage = meter?.usage,
+}: InferenceFacts): Pick<InferenceRecord, 'tokenSource' | 'outputTokens'> {
+  if (meter === undefined || usage === undefined) return { tokenSource: 'absent' }
   if (usage.inputTokens !== undefined || usage.outputTokens !== undefined) return { ...usage, tokenSource: 'provider' }
   if (meter.textBytes > 0) return { tokenSource: 'counted', outputTokens: meter.countedOutputTokens }
   return { tokenSource: 'absent' }

@@ -19,6 +19,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../base/clock.ts'
 import { TokError, toTokError } from '../base/errors.ts'
 import { createAnswerMeter, type AnswerMeter } from '../dialects/answer-meter.ts'
+import type { TokenUsage } from '../dialects/answer-tally.ts'
 import { isEventStream } from '../dialects/delivery.ts'
 import { ENDPOINTS, type Dialect, type Endpoint, type Vendor } from '../dialects/dialect.ts'
 import { adviceOf, errorEvent, errorReply } from '../dialects/error-reply.ts'
@@ -198,6 +199,8 @@ class Inference {
   /** The body of an error, which is read before it is given on; undefined for any other answer. */
   #errorBody: ErrorBody | undefined
   #meter: AnswerMeter | undefined
+  /** What a translated answer's provider said. */
+  #usage: TokenUsage | undefined
   #firstByteAtMs: number | undefined
   #isOver = false
 
@@ -371,6 +374,7 @@ class Inference {
       body: question?.body ?? bodyNaming(target.model, asked),
     }
     this.#exchange = undefined
+    this.#usage = undefined
     const sink = this.#sinkOf(attempt)
     const adapted = this.#adapt(target, request, this.#turn?.sinkFor(target, sink) ?? sink)
     const exchange = target.source.send(adapted.request, adapted.sink)
@@ -409,6 +413,9 @@ class Inference {
         this.#firstByteAtMs ??= this.#dependencies.clock.monotonicMs()
         this.#meter?.push(bytes)
         return this.#writer.data(bytes)
+      },
+      onUsage: (usage) => {
+        if (this.#isCurrent(attempt)) this.#usage = usage
       },
       onEnd: () => {
         if (this.#isCurrent(attempt)) this.#onEnd()
@@ -593,6 +600,7 @@ class Inference {
             httpStatus: this.#httpStatus,
             errorCode: error?.code,
             meter: this.#meter,
+            usage: this.#usage,
             firstByteMs: this.#firstByteAtMs === undefined ? undefined : this.#firstByteAtMs - this.#startedAtMs,
             durationMs,
             retries: Math.max(0, this.#attempts - 1),

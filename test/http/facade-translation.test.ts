@@ -129,6 +129,24 @@ describe('a request that must be translated', () => {
     expect(answer.text()).not.toContain('message_stop')
   })
 
+  test.each([
+    ['says nothing of its tokens', CHAT_STREAM.filter((event) => !event.includes('usage')), 'counted'],
+    ['breaks off before it says anything of them', CHAT_STREAM.slice(0, 1), 'counted'],
+    ['says them at the end', CHAT_STREAM, 'provider'],
+  ])('is told of an estimate while its provider %s, and that is in no record', async (_, body, tokenSource) => {
+    const facade = await facadeOf('openai-chat')
+    provider.script({ headers: SSE, body })
+    const question = { ...QUESTION, messages: [{ role: 'user', content: 'hi '.repeat(400) }], stream: true }
+    const answer = await exchange(`${facade.url}/v1/messages`, { body: question })
+    const counts = [...answer.text().matchAll(/"input_tokens":(\d+)/g)].map(([, count]) => Number(count))
+    expect(counts[0]).toBeGreaterThan(250)
+    const [record] = facade.records
+    expect(record).toMatchObject({ tokenSource, outputTokens: expect.any(Number) })
+    expect(record?.inputTokens).toBe(tokenSource === 'provider' ? 7 : undefined)
+    expect(record?.cacheWriteTokens).toBeUndefined()
+    if (body.length > 1) expect(counts.at(-1)).toBe(tokenSource === 'provider' ? 7 : counts[0])
+  })
+
   test('slows its provider down to the pace of its client', async () => {
     const facade = await facadeOf('openai-chat')
     const delta = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'x'.repeat(60_000) } }] })}\n\n`

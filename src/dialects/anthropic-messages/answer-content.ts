@@ -6,7 +6,6 @@ import type { AnswerWriting } from '../conversation/contract.ts'
 import type { Native, OpaqueState, ToolCallPart } from '../conversation/conversation.ts'
 import { sealState } from '../conversation/opaque-state.ts'
 import { fitName } from '../conversation/tool-bridge.ts'
-import { estimateInputTokens } from '../estimate-input-tokens.ts'
 import { asList, asObject, asText, type JsonObject } from '../json-value.ts'
 
 const DIALECT = 'anthropic-messages'
@@ -103,10 +102,10 @@ export function webSearchOf(
  * Counts for a client that measures its context by them, and breaks where there are none: what the provider left out is
  * estimated from the request and from the characters of the answer.
  */
-export function measuredUsage(usage: TokenUsage, characters: number, { request }: AnswerWriting): TokenUsage {
+export function measuredUsage(usage: TokenUsage, characters: number, writing: AnswerWriting): TokenUsage {
   return {
     ...usage,
-    inputTokens: usage.inputTokens ?? estimateInputTokens(Buffer.from(JSON.stringify(request))),
+    inputTokens: usage.inputTokens ?? writing.estimateInput(),
     outputTokens: usage.outputTokens ?? Math.ceil(characters / CHARACTERS_PER_TOKEN),
   }
 }

@@ -3,7 +3,7 @@
  * message_delta and message_stop. Clients insist on it: no block inside another, deltas of the block's own kind, indexes
  * without a gap, the signature last, an `event:` line for each.
  */
-import type { TokenUsage } from '../answer-tally.ts'
+import { UNKNOWN_USAGE, type TokenUsage } from '../answer-tally.ts'
 import type { AnswerEvent, Block, Stop } from '../conversation/answer.ts'
 import { createCallIds } from '../conversation/call-ids.ts'
 import type { AnswerWriting, StreamWriter } from '../conversation/contract.ts'
@@ -83,16 +83,18 @@ class MessageStreamWriter implements StreamWriter {
     }
   }
 
-  #start(usage?: TokenUsage): string {
+  /** Some clients read no other input count than this one, and most providers tell theirs at the end only: see message_delta. */
+  #start(usage: TokenUsage = UNKNOWN_USAGE): string {
     if (this.#hasStarted) return ''
     this.#hasStarted = true
+    const inputTokens = usage.inputTokens ?? this.#writing.estimateInput()
     const message = {
       ...messageHead(this.#writing),
       content: [],
       stop_reason: null,
       stop_sequence: null,
       stop_details: null,
-      usage: writeUsage(usage),
+      usage: writeUsage({ ...usage, inputTokens }),
     }
     return eventText('message_start', { type: 'message_start', message })
   }

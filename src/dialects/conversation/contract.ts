@@ -44,8 +44,10 @@ export interface AnswerWriting {
   readonly model: string
   readonly createdAtS: number
   readonly seal: OpaqueSeal
-  /** What the client sent, for dialects whose answers repeat it. */
+  /** What the client sent, for dialects whose answers repeat it. Without what was said. */
   readonly request: JsonObject
+  /** This node's own count of the whole request's tokens, for clients that need one where the provider gives none. */
+  estimateInput(): number
   readonly conversation: Conversation
   /** What an answer held and the dialect cannot say; too late for a header of a stream, but counted. */
   readonly losses: Losses

@@ -471,13 +471,28 @@ describe('a stream that is written', () => {
     const stream = writeStream(all)
     expect(eventsOf(stream)[0]).toMatchObject({
       message: {
-        usage: { input_tokens: 0, output_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
+        usage: { input_tokens: 42, output_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
       },
     })
     const { usage } = await accumulate(stream)
     expect(usage.output_tokens).toBe(10)
-    expect(usage.input_tokens).toBeGreaterThan(10)
+    expect(usage.input_tokens).toBe(42)
     expect(anthropicMessages.writeReply(fold(all), writing())['usage']).toEqual(usage)
+  })
+
+  it('begins with an estimate of the input where the provider tells it at the end, and ends with what that said', async () => {
+    const told = { ...UNKNOWN_USAGE, inputTokens: 90, cachedInputTokens: 60, outputTokens: 7 }
+    const answer = [open(textBlock), more('Yes.'), close(), end({ reason: 'end' }, told)]
+    const stream = writeStream([{ type: 'start' }, ...answer])
+    expect(eventsOf(stream)[0]).toMatchObject({ message: { usage: { input_tokens: 42, cache_read_input_tokens: 0 } } })
+    expect((await accumulate(stream)).usage).toMatchObject({
+      input_tokens: 30,
+      cache_read_input_tokens: 60,
+      cache_creation_input_tokens: 0,
+      output_tokens: 7,
+    })
+    const [begun] = eventsOf(writeStream([{ type: 'start', usage: { ...told, outputTokens: undefined } }, ...answer]))
+    expect(begun).toMatchObject({ message: { usage: { input_tokens: 30, cache_read_input_tokens: 60 } } })
   })
 
   it('A27: has a ping wherever one comes, and nothing after its end', () => {

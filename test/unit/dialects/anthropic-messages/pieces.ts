@@ -105,6 +105,7 @@ export function writing(more: Partial<AnswerWriting> = {}): AnswerWriting {
     createdAtS: 1,
     seal,
     request: request(),
+    estimateInput: () => 42,
     conversation: conversation([]),
     losses: createLosses('anthropic-messages'),
     ...more,

@@ -172,6 +172,7 @@ export function writingOf(
     createdAtS: 1_760_000_000,
     seal: SEAL,
     request,
+    estimateInput: () => 42,
     conversation: conversation(members),
     losses: createLosses('openai-chat'),
   }

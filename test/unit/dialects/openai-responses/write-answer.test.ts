@@ -29,6 +29,7 @@ function writingOf(request: JsonObject = {}): AnswerWriting {
     createdAtS: 1_760_000_000,
     seal,
     request,
+    estimateInput: () => 42,
     conversation: readRequest(request, { seal, losses }),
     losses: createLosses('openai-responses'),
   }
