@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { RandomBytes } from '../base/bytes.ts'
-import { timeoutSignal, type Clock } from '../base/clock.ts'
+import { sleep, timeoutSignal, type Clock } from '../base/clock.ts'
 import { readErrorCode, TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS, type Dialect, type Endpoint } from '../dialects/dialect.ts'
 import { estimateInputTokens } from '../dialects/estimate-input-tokens.ts'
@@ -76,6 +76,10 @@ export interface Buyer extends AnswerSource {
 const ATTEMPTS_MAX = 3
 /** A request is not held up longer than this by looking for sellers, in ms. */
 const DISCOVERY_MS = 1_800
+/** How long a call that is ending is waited for where it holds the money this one needs, in ms. */
+const ROOM_MS = 1_000
+/** With more calls under way the money is truly out, and the next target is asked at once. */
+const ROOM_CALLS_MAX = 4
 /** Connecting to a seller and reconciling its account, in ms. */
 const REACH_MS = 5_000
 /** How long an order may wait to be started, in ms. */
@@ -107,9 +111,15 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
           : needOf(endpoint, dialect, inputTokensEstimate, options.outputTokensDefault)
       }),
     send(request, sink) {
-      const purchase = new Purchase(dependencies, options, rankFor, request, sink)
-      const run = purchase.run().finally(() => running.delete(run))
-      running.add(run)
+      let run: Promise<void> | undefined
+      const nextEnding = (): Promise<void> | undefined => {
+        const others = [...running].filter((each) => each !== run)
+        return others.length === 0 || others.length > ROOM_CALLS_MAX ? undefined : Promise.race(others)
+      }
+      const purchase = new Purchase(dependencies, options, rankFor, nextEnding, request, sink)
+      const started = purchase.run().finally(() => running.delete(started))
+      run = started
+      running.add(started)
       return purchase
     },
     async idle() {
@@ -136,6 +146,8 @@ class Purchase implements Exchange {
   readonly #dependencies: BuyerDependencies
   readonly #options: BuyerOptions
   readonly #rankFor: RankFor
+  /** Resolves when another purchase is over; undefined if none, or too many, are under way. */
+  readonly #nextEnding: () => Promise<void> | undefined
   /** What the request needs, by the dialect it is asked in, as far as that was asked for. */
   readonly #needs = new Map<Dialect, Need | TokError>()
   readonly #request: ModelRequest
@@ -149,12 +161,14 @@ class Purchase implements Exchange {
     dependencies: BuyerDependencies,
     options: BuyerOptions,
     rankFor: RankFor,
+    nextEnding: () => Promise<void> | undefined,
     request: ModelRequest,
     sink: AnswerSink,
   ) {
     this.#dependencies = dependencies
     this.#options = options
     this.#rankFor = rankFor
+    this.#nextEnding = nextEnding
     const { headers, leftOut } = fitHeaders(request.headers, 'order')
     this.#request = { ...request, headers }
     if (leftOut.length > 0) {
@@ -267,10 +281,27 @@ class Purchase implements Exchange {
     return adaptRequest(this.#request, target, this.#sink, { seal: translation.seal, nowS, onDropped })
   }
 
+  /**
+   * An agent asks again the moment it has an answer, when the call before may still hold all of a credit line: its receipt is
+   * on the way, and gives back what the answer did not need.
+   */
+  async #rankOnceThereIsRoom(): Promise<Ranking> {
+    const { clock } = this.#dependencies
+    const deadlineMs = clock.monotonicMs() + ROOM_MS
+    for (;;) {
+      const ranking = this.#rank()
+      const isShort = ranking.candidates.length === 0 && ranking.passedOver.some(({ money }) => money !== undefined)
+      const ending = isShort ? this.#nextEnding() : undefined
+      const leftMs = deadlineMs - clock.monotonicMs()
+      if (ending === undefined || leftMs <= 0) return ranking
+      await Promise.race([ending, sleep(clock, leftMs, this.#stopped.signal)])
+    }
+  }
+
   /** Known offers if there are any; otherwise what a short search finds. */
   async #findSellers(): Promise<Ranking> {
     const { model } = this.#request
-    const known = this.#rank()
+    const known = await this.#rankOnceThereIsRoom()
     if (known.candidates.length > 0) return known
     const { clock, tracker } = this.#dependencies
     const limit = AbortSignal.any([this.#stopped.signal, timeoutSignal(clock, DISCOVERY_MS)])

@@ -245,4 +245,34 @@ describe('limits', () => {
     expect(answer.text()).toContain('work_mode=passthrough does not support translation')
     expect(market.sellers[0]!.provider.requests).toEqual([])
   })
+
+  test('a question right after an answer waits for the money that the call before still holds', async () => {
+    market = await startMarket({ sellers: [{ settings: { stranger_credit: '0.01' } }] })
+    const provider = market.sellers[0]!.provider
+    const body = { max_tokens: 1_000_000, stream: true }
+    for (let turn = 0; turn < 5; turn += 1) {
+      // The answer is there before its receipt is.
+      const answer = await chat(market.buyer.url, body)
+      expect(answer.status, answer.text()).toBe(200)
+    }
+    expect(provider.requests).toHaveLength(5)
+  })
+
+  test('and one beside a call that goes on is told that the line is used up', async () => {
+    market = await startMarket({ sellers: [{ settings: { stranger_credit: '0.01' } }] })
+    const provider = market.sellers[0]!.provider
+    provider.script({ headers: EVENT_STREAM, body: [chatEvents(['a '])[0] ?? '', 4_000], ending: 'hang' })
+    const long = open(
+      `${market.buyer.url}/v1/chat/completions`,
+      chatQuestion({ max_tokens: 1_000_000, stream: true }),
+      () => undefined,
+    )
+    long.on('error', () => undefined)
+    await eventually(async () => provider.requests.length === 1)
+    const startedAtMs = performance.now()
+    const answer = await chat(market.buyer.url, { max_tokens: 1_000_000 })
+    expect(answer).toMatchObject({ status: 402, headers: { 'x-tok-error': 'credit_exhausted' } })
+    expect(performance.now() - startedAtMs).toBeLessThan(5_000)
+    long.destroy()
+  })
 })
