@@ -124,20 +124,20 @@ export function requestHeadersForTranslation(headers: TravellingHeaders): Travel
 export function answerHeadersForTranslation(headers: TravellingHeaders, to: Vendor): TravellingHeaders {
   const chosen: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
-    const limit = RATE_LIMIT.exec(name)?.groups
-    if (limit !== undefined) chosen[rateLimitName(limit, to)] = value
+    const limit = RATE_LIMITS.find(({ openai, anthropic }) => name === openai || name === anthropic)
+    if (limit !== undefined) chosen[limit[to]] = value
     else if (name.startsWith('x-tok-') || isAllowed(name, TO_ANY_DIALECT_BACK)) chosen[name] = value
   }
   return chosen
 }
 
-/** "x-ratelimit-limit-requests" and "anthropic-ratelimit-requests-limit" */
-const RATE_LIMIT =
-  /^(?:x-ratelimit-(?<kind>limit|remaining)-(?<what>requests|tokens)|anthropic-ratelimit-(?<what>requests|tokens)-(?<kind>limit|remaining))$/
-
-function rateLimitName({ kind, what }: Readonly<Record<string, string>>, to: Vendor): string {
-  return to === 'openai' ? `x-ratelimit-${kind}-${what}` : `anthropic-ratelimit-${what}-${kind}`
-}
+/** The rate limits that both vendors tell, under the names of each. */
+const RATE_LIMITS: readonly Readonly<Record<Vendor, string>>[] = ['requests', 'tokens'].flatMap((what) =>
+  ['limit', 'remaining'].map((kind) => ({
+    openai: `x-ratelimit-${kind}-${what}`,
+    anthropic: `anthropic-ratelimit-${what}-${kind}`,
+  })),
+)
 
 /** A request's query ("?beta=true", or "") that a target may see: as it was sent, without parameters that hold a credential. */
 export function queryForTarget(query: string): string {
