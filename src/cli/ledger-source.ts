@@ -58,7 +58,7 @@ async function openStoredLedger(config: Config): Promise<LedgerSource> {
   const [
     { openLevelStore },
     { openLedger },
-    { accountsOf, evidenceOf, recordOf, verifyLedger },
+    { accountsOf, creditPolicyOf, evidenceOf, recordOf, verifyLedger },
     { exportLedger },
     { DEFAULT_ASSET },
     { backUpNode },
@@ -76,8 +76,8 @@ async function openStoredLedger(config: Config): Promise<LedgerSource> {
     { network: config.network.name, asset: DEFAULT_ASSET },
   )
   return {
-    accounts: () => Promise.resolve(accountsOf(ledger)),
-    show: (id) => recordOf(ledger, id),
+    accounts: () => Promise.resolve(accountsOf(ledger, creditPolicyOf(config))),
+    show: (id) => recordOf(ledger, id, creditPolicyOf(config)),
     verify: () => verifyLedger(ledger, systemClock.nowMs()),
     export: () => Promise.resolve(exportLedger(ledger, systemClock.nowMs())),
     evidence: () => evidenceOf(ledger),

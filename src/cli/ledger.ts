@@ -11,13 +11,18 @@ import type { JsonObject, JsonValue } from '../gateway/admin-api.ts'
 import type { VerifiedExport } from '../ledger/verify-export.ts'
 import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
 import { EXIT } from './failure.ts'
+import { defineLedgerAccounts } from './ledger-accounts.ts'
 import { defineLedgerRecovery } from './ledger-recovery.ts'
+import { defineLedgerSettle } from './ledger-settle.ts'
 import { openLedgerSource, type LedgerSource } from './ledger-source.ts'
 import { harmless, paint, print, printJson, table, usd } from './output.ts'
 
 export function defineLedger(command: Command): void {
   const list = command.command('list').description('list the accounts')
   addConfigFlags(list).action(() => withLedger(list, listAccounts))
+
+  defineLedgerAccounts(command, withLedger)
+  defineLedgerSettle(command)
 
   const show = command
     .command('show')

@@ -107,11 +107,68 @@ export interface AccountView {
   /** Of calls that no statement holds yet. */
   readonly unsettledMicros: string
   readonly balanceMicros: string
+  /** Maxima of the calls that run. */
+  readonly heldMicros: string
+  readonly liveCalls: number
+  /** As the seller says it now. */
   readonly creditLimitMicros: string
+  /** What is left of it. */
+  readonly roomMicros: string
+  /** What the limit is made of; absent where this node is the buyer. */
+  readonly line?: {
+    readonly grantMicros: string
+    readonly earnedMicros: string
+    readonly capMicros: string
+    readonly halvings: number
+  }
+  /** The most that is delivered before the buyer has vouched for it, on all running calls. */
+  readonly windowExposureMicros: string
+  /** Of payments and a netting that no statement holds yet: received by the seller, or signed by both. */
+  readonly confirmedMicros: string
+  /** Payments and nettings under way. */
+  readonly settlementsOpen: number
+  /** Calls whose item the buyer rejects. */
+  readonly disputed: number
   readonly headHash?: string
   /** Why nothing more is traded on it, if so. */
   readonly frozen?: string
 }
+
+/** One payment or netting under way. `GET /api/v1/ledger/settlements` */
+export interface SettlementView {
+  readonly id: string
+  readonly kind: 'payment' | 'netting'
+  /** A payment is proposed, confirmed, refused, cancelled or expired; a netting proposed, sealed or expired. */
+  readonly state: string
+  /** What this node is in it; in a netting, in the account of who proposed it. */
+  readonly side: 'buyer' | 'seller'
+  readonly counterparty: string
+  readonly amountMicros: string
+  readonly issuedAtMs: number
+  readonly expiresAtMs: number
+  /** Of a payment. */
+  readonly adapter?: string
+  readonly reference?: string
+  readonly paidAtMs?: number
+  /** Why it was refused. */
+  readonly reason?: string
+}
+
+/** Body of `POST /api/v1/ledger/settle`. An id may be cut to its first eight characters or more. */
+export type SettleRequest =
+  | {
+      readonly action: 'pay'
+      readonly peer: string
+      readonly amountMicros: string
+      readonly adapter: string
+      readonly reference: string
+      /** Now unless given. */
+      readonly paidAtMs?: number
+    }
+  /** As much as possible unless an amount is given. */
+  | { readonly action: 'net'; readonly peer: string; readonly amountMicros?: string }
+  | { readonly action: 'confirm' | 'cancel'; readonly id: string }
+  | { readonly action: 'refuse'; readonly id: string; readonly reason: string }
 
 /** The outcome of checking this node's whole ledger. `GET /api/v1/ledger/verify` */
 export interface VerifyView {
@@ -154,6 +211,9 @@ export interface AdminApi {
   /** @throws TokError `model_not_found`, `work_mode_mismatch` */
   explain(model: string, endpoint: Endpoint): Promise<ExplainView>
   accounts(): Promise<readonly AccountView[]>
+  settlements(): Promise<readonly SettlementView[]>
+  /** @throws TokError `settlement_invalid`, `reference_used`, `record_not_found`, and those of reaching a peer */
+  settle(request: SettleRequest): Promise<SettlementView>
   /** An account, order, receipt or request by its id. @throws TokError `record_not_found` */
   show(id: string): Promise<JsonObject>
   /** The whole ledger, line by line, each with its line end. */

@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { TokError, toTokError } from '../base/errors.ts'
 import { ENDPOINTS, type Endpoint } from '../dialects/dialect.ts'
-import type { AdminApi, SellOffer } from './admin-api.ts'
+import type { AdminApi, SellOffer, SettleRequest } from './admin-api.ts'
 import { readBody } from './read-body.ts'
 
 const BODY_LIMIT_BYTES = 65_536
@@ -43,6 +43,8 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
         return admin.explain(readText(query['model'], 'model'), readEndpoint(query['endpoint']))
       })
       routes.get('/ledger/accounts', () => admin.accounts())
+      routes.get('/ledger/settlements', () => admin.settlements())
+      routes.post('/ledger/settle', { bodyLimit: BODY_LIMIT_BYTES }, (request) => settle(admin, request))
       routes.get('/ledger/show/:id', (request) => admin.show((request.params as { readonly id: string }).id))
       routes.get('/ledger/export', (_request, reply) => {
         const lines = Readable.from(admin.exportLedger())
@@ -67,7 +69,7 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
 
 /** Body: `{"action": "set", "offers": [SellOffer]}`, `{"action": "pause"}` or `{"action": "resume"}`. */
 async function sell(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
-  const { action, offers } = await readJson(request)
+  const { action, offers } = await readJsonBody(request)
   switch (action) {
     case 'set':
       return admin.setOffers(readOffers(offers))
@@ -80,22 +82,58 @@ async function sell(admin: AdminApi, request: FastifyRequest): Promise<unknown> 
   }
 }
 
+/** Body: a `SettleRequest`. */
+async function settle(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
+  return admin.settle(readSettleRequest(await readJsonBody(request)))
+}
+
+async function readJsonBody(request: FastifyRequest): Promise<Readonly<Record<string, unknown>>> {
+  const bytes = await readBody(request.headers, request.body as Buffer | undefined, BODY_LIMIT_BYTES)
+  return readObject(Buffer.from(bytes).toString('utf8'))
+}
+
+function readSettleRequest(body: Readonly<Record<string, unknown>>): SettleRequest {
+  const { action, id, peer, reason, adapter, reference, amountMicros, paidAtMs } = body
+  switch (action) {
+    case 'pay':
+      return {
+        action,
+        peer: readText(peer, 'peer'),
+        amountMicros: readMicros(amountMicros, 'amountMicros'),
+        adapter: readText(adapter, 'adapter'),
+        reference: readText(reference, 'reference'),
+        ...(paidAtMs === undefined ? {} : { paidAtMs: readTime(paidAtMs, 'paidAtMs') }),
+      }
+    case 'net': {
+      const amount = amountMicros === undefined ? {} : { amountMicros: readMicros(amountMicros, 'amountMicros') }
+      return { action, peer: readText(peer, 'peer'), ...amount }
+    }
+    case 'confirm':
+    case 'cancel':
+      return { action, id: readText(id, 'id') }
+    case 'refuse':
+      return { action, id: readText(id, 'id'), reason: readText(reason, 'reason') }
+    default:
+      throw new TokError('argument_invalid', { reason: '"action" is none of pay, net, confirm, refuse, cancel' })
+  }
+}
+
+function readTime(value: unknown, name: string): number {
+  if (Number.isSafeInteger(value) && Number(value) >= 0) return Number(value)
+  throw new TokError('argument_invalid', { reason: `"${name}" is not a time in ms` })
+}
+
 /** Body: `{"peer": "12D3…"}`, or `{}` for every seller with an account. */
 async function reconcile(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
-  const { peer } = await readJson(request)
+  const { peer } = await readJsonBody(request)
   return admin.reconcile(peer === undefined ? undefined : readText(peer, 'peer'))
 }
 
 /** Body: `{"directory": "/a/whole/path"}`. */
 async function backUp(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
-  const directory = readText((await readJson(request))['directory'], 'directory')
+  const directory = readText((await readJsonBody(request))['directory'], 'directory')
   await admin.backUpLedger(directory)
   return { directory }
-}
-
-async function readJson(request: FastifyRequest): Promise<Readonly<Record<string, unknown>>> {
-  const bytes = await readBody(request.headers, request.body as Buffer | undefined, BODY_LIMIT_BYTES)
-  return readObject(Buffer.from(bytes).toString('utf8'))
 }
 
 function readObject(text: string): Readonly<Record<string, unknown>> {

@@ -1,6 +1,7 @@
 /**
  * What the running node tells and does for its operator: the admin API over the parts of the node.
  */
+import { systemRandomBytes } from '../base/bytes.ts'
 import { TokError, toTokError } from '../base/errors.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Config } from '../config/config.ts'
@@ -11,8 +12,9 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Providers } from '../providers/create-providers.ts'
 import type { Router } from '../routing/router.ts'
 import { backUpNode } from './ledger-copies.ts'
-import { accountsOf, evidenceOf, recordOf, verifyLedger } from './ledger-views.ts'
+import { accountsOf, creditPolicyOf, evidenceOf, recordOf, verifyLedger } from './ledger-views.ts'
 import type { Market } from './market.ts'
+import { settle, settlementsOf } from './settling.ts'
 import { VERSION } from './version.ts'
 
 /** The parts of the node that the admin API reads and steers. */
@@ -38,6 +40,7 @@ const EXPLAINED_INPUT_TOKENS = 1_000
 
 export function createAdmin(dependencies: AdminDependencies): AdminApi {
   const { config, ledger, providers, router, clock, market } = dependencies
+  const policy = creditPolicyOf(config)
 
   const requireSeller = (): NonNullable<Market['seller']> => {
     const seller = market()?.seller
@@ -130,8 +133,10 @@ export function createAdmin(dependencies: AdminDependencies): AdminApi {
         ],
       }
     },
-    accounts: async () => accountsOf(ledger),
-    show: (id) => recordOf(ledger, id),
+    accounts: async () => accountsOf(ledger, policy),
+    settlements: async () => settlementsOf(ledger),
+    settle: (request) => settle({ ledger, clock, random: systemRandomBytes, market }, request),
+    show: (id) => recordOf(ledger, id, policy),
     exportLedger: () => exportLedger(ledger, clock.nowMs()),
     verifyLedger: () => verifyLedger(ledger, clock.nowMs()),
     evidence: () => evidenceOf(ledger),

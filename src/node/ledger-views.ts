@@ -3,13 +3,16 @@
  */
 import { equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
+import type { Config } from '../config/config.ts'
 import type { AccountView, JsonObject, VerifyView } from '../gateway/admin-api.ts'
 import { evidenceLine } from '../ledger/evidence.ts'
 import { exportLedger, readingOf } from '../ledger/export.ts'
+import type { AccountView as LedgerAccount } from '../ledger/account-views.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { createSignatureChecker } from '../ledger/signature-check.ts'
 import { ExportFault, splitLines } from '../ledger/export-lines.ts'
 import { verifyExport } from '../ledger/verify-export.ts'
+import { creditLineOf, type CreditLine, type CreditPolicy } from '../market/credit-policy.ts'
 import { hashOfName, nameOfHash } from '../wire/hash-name.ts'
 import type { JournalEntry } from '../wire/journal.ts'
 
@@ -17,8 +20,14 @@ import type { JournalEntry } from '../wire/journal.ts'
 const STATEMENTS_SHOWN_MAX = 50
 
 /** Every account that was ever used. */
-export function accountsOf(ledger: Ledger): readonly AccountView[] {
-  return ledger.accountViews().map((view) => ({
+export function accountsOf(ledger: Ledger, policy: CreditPolicy): readonly AccountView[] {
+  return ledger.accountViews().map((view) => accountOf(view, policy))
+}
+
+function accountOf(view: LedgerAccount, policy: CreditPolicy): AccountView {
+  const line = view.side === 'seller' ? creditLineOf(view, policy) : undefined
+  const limit = line?.limit ?? view.creditLimit
+  return {
     account: toHex(view.id),
     counterparty: view.peer,
     side: view.side,
@@ -27,10 +36,33 @@ export function accountsOf(ledger: Ledger): readonly AccountView[] {
     paidMicros: view.paid.toString(),
     unsettledMicros: view.unsettled.toString(),
     balanceMicros: (view.owed - view.paid).toString(),
-    creditLimitMicros: view.creditLimit.toString(),
+    heldMicros: view.held.toString(),
+    liveCalls: view.liveCalls,
+    creditLimitMicros: limit.toString(),
+    roomMicros: (limit - (view.owed - view.paid) - view.unsettled - view.held).toString(),
+    ...(line === undefined ? {} : { line: lineView(line) }),
+    windowExposureMicros: view.windowExposure.toString(),
+    confirmedMicros: view.confirmed.toString(),
+    settlementsOpen: view.settlementsOpen,
+    disputed: view.disputed,
     ...(view.head === undefined ? {} : { headHash: toHex(view.head) }),
     ...(view.frozen === undefined ? {} : { frozen: view.frozen }),
-  }))
+  }
+}
+
+function lineView({ grant, earned, cap, halvings }: CreditLine): NonNullable<AccountView['line']> {
+  return { grantMicros: grant.toString(), earnedMicros: earned.toString(), capMicros: cap.toString(), halvings }
+}
+
+/** What the operator's settings allow buyers. */
+export function creditPolicyOf({ selling }: Pick<Config, 'selling'>): CreditPolicy {
+  return {
+    strangerCredit: selling.strangerCreditMicros,
+    strangerBudget: selling.strangerBudgetMicros,
+    strangerBudgetPerDay: selling.strangerBudgetPerDayMicros,
+    creditLimit: selling.creditLimitMicros,
+    growthPercent: selling.creditGrowthPercent,
+  }
 }
 
 /**
@@ -38,10 +70,10 @@ export function accountsOf(ledger: Ledger): readonly AccountView[] {
  * Hashes may be given in hexadecimal or as CIDs. Bodies are read as in an export: their amounts are decimal micros.
  * @throws TokError `record_not_found`
  */
-export async function recordOf(ledger: Ledger, id: string): Promise<JsonObject> {
+export async function recordOf(ledger: Ledger, id: string, policy: CreditPolicy): Promise<JsonObject> {
   const hash = /^[0-9a-f]{64}$/.test(id) ? fromHex(id) : hashOfName(id)
   const hexadecimal = hash === undefined ? undefined : toHex(hash)
-  const accounts = accountsOf(ledger).filter(({ account, counterparty }) => {
+  const accounts = accountsOf(ledger, policy).filter(({ account, counterparty }) => {
     return counterparty === id || account === hexadecimal
   })
   if (accounts.length > 0) return { kind: 'accounts', accounts: await withStatements(ledger, accounts) }

@@ -26,6 +26,7 @@ import { createSettlementAnswerer } from '../seller/settle.ts'
 import { canonicalModel, type Offer } from '../wire/advert.ts'
 import { keyOfPeer } from '../wire/identity.ts'
 import { LIMITS } from '../wire/registry.ts'
+import { creditPolicyOf } from './ledger-views.ts'
 
 /** What a node needs to trade. */
 export interface MarketDependencies {
@@ -81,13 +82,7 @@ export async function startMarket(dependencies: MarketDependencies, config: Conf
         { ledger, clock, logger, supplyOf: dependencies.supplyOf },
         {
           slots: config.selling.slots,
-          credit: {
-            strangerCredit: config.selling.strangerCreditMicros,
-            strangerBudget: config.selling.strangerBudgetMicros,
-            strangerBudgetPerDay: config.selling.strangerBudgetPerDayMicros,
-            creditLimit: config.selling.creditLimitMicros,
-            growthPercent: config.selling.creditGrowthPercent,
-          },
+          credit: creditPolicyOf(config),
         },
       )
     : undefined

@@ -14,6 +14,8 @@ import { runCli, type CliResult } from '../support/cli.ts'
 import { startFacade, type TestFacade } from '../support/facade.ts'
 import { startScriptedProvider, type ScriptedProvider } from '../support/scripted-provider.ts'
 
+const POLICY = { strangerCredit: 100_000n, strangerBudget: 0n, creditLimit: 0n }
+
 /** A real facade and a real ledger, held by this process in place of a node. */
 let home = ''
 let directory = ''
@@ -54,8 +56,8 @@ afterEach(async () => {
 function adminOf(): Partial<AdminApi> {
   return {
     status: () => Promise.resolve(statusView()),
-    accounts: () => Promise.resolve(accountsOf(ledger)),
-    show: (id) => recordOf(ledger, id),
+    accounts: () => Promise.resolve(accountsOf(ledger, POLICY)),
+    show: (id) => recordOf(ledger, id, POLICY),
     exportLedger: () => exportLedger(ledger, Date.now()),
     verifyLedger: () => verifyLedger(ledger, Date.now()),
     peers: () => Promise.resolve([]),

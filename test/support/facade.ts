@@ -145,6 +145,8 @@ const unscripted: AdminApi = {
   peers: notScripted,
   explain: notScripted,
   accounts: notScripted,
+  settlements: notScripted,
+  settle: notScripted,
   show: notScripted,
   exportLedger: notScripted,
   verifyLedger: notScripted,
