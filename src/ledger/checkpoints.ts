@@ -5,7 +5,7 @@
 import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { TokError } from '../base/errors.ts'
-import { accountHeadShape, CHECKPOINT, type AccountHeadLeaf } from '../wire/checkpoint.ts'
+import { accountHeadShape, CHECKPOINT, type AccountHeadLeaf, type Checkpoint } from '../wire/checkpoint.ts'
 import { seal, type Signed } from '../wire/envelope.ts'
 import type { NodeKey } from '../wire/identity.ts'
 import { createMerkleTree } from '../wire/merkle.ts'
@@ -52,7 +52,8 @@ export interface Checkpoints {
   takeCheckpoint(): Promise<LedgerSnapshot>
   /** Where they stand without a checkpoint: for a ledger whose disk takes nothing more. */
   snapshot(): LedgerSnapshot
-  newestCheckpoint(): Signed<unknown> | undefined
+  /** The newest, made or loaded. */
+  newestCheckpoint(): Signed<Checkpoint> | undefined
   /** @throws TokError `record_not_found` for an account without a statement */
   proveAccount(accountIdBytes: Uint8Array): Promise<InclusionProof>
   /** @throws TokError `record_not_found` for an entry that is not in the journal, or was pruned */

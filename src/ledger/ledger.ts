@@ -22,6 +22,7 @@ import { createPruning, type Pruning } from './pruning.ts'
 import { createPurchases, type Purchases } from './purchases.ts'
 import { createReconciliation, type Reconciliation } from './reconciliation.ts'
 import { createRecords, type LedgerRecords } from './records.ts'
+import { loadReverification, type Reverification } from './reverification.ts'
 import { createSales, type Sales } from './sales.ts'
 import { createSettlementRecords } from './settlement-records.ts'
 import { createSettlements, type Settlements } from './settlements.ts'
@@ -41,7 +42,8 @@ export interface Ledger
     AccountViews,
     LedgerRecords,
     Checkpoints,
-    Pruning {
+    Pruning,
+    Reverification {
   readonly key: NodeKey
   readonly network: string
   readonly asset: string
@@ -81,6 +83,7 @@ export async function openLedger(
   const oneAfterAnother = createOneAfterAnother()
   const parts = { book, records, settlementRecords, journal, queue, sealing, oneAfterAnother, key, clock }
   const checkpoints = await loading('checkpoints', loadCheckpoints(parts, options))
+  const reverification = await loading('marks', loadReverification({ ...parts, checkpoints }))
   const { statementsAfter, statementsOf, callRecord, journalEntries, journalStart } = records
   const { network, asset } = options
   return {
@@ -98,6 +101,7 @@ export async function openLedger(
     ...ownAdverts,
     ...checkpoints,
     ...createPruning(parts),
+    ...reverification,
     statementsAfter,
     statementsOf,
     callRecord,

@@ -40,7 +40,7 @@ import {
 } from '../wire/inference.ts'
 import { journalEntryShape, type JournalEntry } from '../wire/journal.ts'
 import { LIMITS } from '../wire/registry.ts'
-import { amount, bytes, decodeBody, encodeBody, list, optional, record, uint } from '../wire/shape.ts'
+import { amount, bytes, decodeBody, encodeBody, list, optional, record, text, uint, type Read } from '../wire/shape.ts'
 import { liveCall, type AccountHead, type Call } from './account-state.ts'
 import { statementCopyShape, type ConflictingStatement, type StatementCopy } from './equivocation.ts'
 import { keyOf, rangeOf, sortableUint, SPACES, type Store, type Write } from './store.ts'
@@ -59,6 +59,10 @@ const headShape = record({
 
 /** A checkpoint, and the peaks from which the journal's tree goes on after it. */
 const checkpointShape = record({ checkpoint: envelopeShape, peaks: list(bytes(32), 53) })
+
+/** How far the second verifier has come in an account, and what it refuses there. */
+const reverifiedShape = record({ through: uint, mismatch: optional(text(1_024)) })
+export type ReverifiedMark = Read<typeof reverifiedShape>
 
 /** Sequence of the checkpoint after which the journal begins here; what is before was pruned. */
 const JOURNAL_START_KEY = keyOf(SPACES.meta, Uint8Array.of(1))
@@ -127,6 +131,11 @@ export interface Records extends LedgerRecords {
   journalSequences(sequence: number): AsyncIterable<number>
   /** The same of all accounts. */
   evidence(): AsyncIterable<StatementCopy>
+  /** A statement as its bytes are on the disk; its signatures are not checked. */
+  storedStatement(accountIdBytes: Uint8Array, sequence: number): Promise<DualSigned | undefined>
+  /** The papers of a kind that are kept for an order, as their bytes are on the disk; their signatures are not checked. */
+  storedPapers(kind: Pick<Kind<never>, 'name' | 'domain'>, orderId: Uint8Array): Promise<readonly Envelope[]>
+  reverifiedMarks(): AsyncIterable<{ account: Uint8Array; mark: ReverifiedMark }>
   /** This node's own adverts, oldest first. */
   adverts(): AsyncIterable<Signed<Advert>>
 }
@@ -258,6 +267,26 @@ export function createRecords(store: Store): Records {
     }
   }
 
+  async function storedStatement(accountIdBytes: Uint8Array, sequence: number): Promise<DualSigned | undefined> {
+    const stored = await store.get(keyOf(SPACES.statement, accountIdBytes, sortableUint(sequence)))
+    return stored === undefined ? undefined : decodeBody(dualSignedShape, stored, 'statement')
+  }
+
+  async function storedPapers(
+    kind: Pick<Kind<never>, 'name' | 'domain'>,
+    orderId: Uint8Array,
+  ): Promise<readonly Envelope[]> {
+    const spaces = Object.entries(PAPER_KINDS).filter(([, of]) => of.domain === kind.domain)
+    const found = await Promise.all(spaces.map(([space]) => store.get(keyOf(SPACES[space as PaperSpace], orderId))))
+    return found.flatMap((stored) => (stored === undefined ? [] : [decodeEnvelope(stored, kind.name)]))
+  }
+
+  async function* reverifiedMarks(): AsyncIterable<{ account: Uint8Array; mark: ReverifiedMark }> {
+    for await (const [key, value] of store.entries(...rangeOf(Uint8Array.of(SPACES.reverified)))) {
+      yield { account: key.subarray(1), mark: decodeBody(reverifiedShape, value, 'mark') }
+    }
+  }
+
   async function* journalSequences(sequence: number): AsyncIterable<number> {
     const [from] = rangeAfter(SPACES.journal, 0)
     const [to] = rangeAfter(SPACES.journal, sequence)
@@ -295,11 +324,24 @@ export function createRecords(store: Store): Records {
     evidence: () => evidence(),
     journalEntries,
     journalSequences,
+    storedStatement,
+    storedPapers,
+    reverifiedMarks,
     checkpoints,
     journalStart,
     adverts,
   }
 }
+
+/** Where the papers of a call lie. */
+const PAPER_KINDS = {
+  order: ORDER,
+  acceptance: ACCEPTANCE,
+  voucher: VOUCHER,
+  settledVoucher: VOUCHER,
+  receipt: RECEIPT,
+} as const
+type PaperSpace = keyof typeof PAPER_KINDS
 
 function readCheckpoint(stored: Uint8Array): StoredCheckpoint {
   const { checkpoint, peaks } = decodeBody(checkpointShape, stored, 'checkpoint')
@@ -315,11 +357,7 @@ function rangeAfter(space: number, sequence: number): [Uint8Array, Uint8Array] {
 // Writing: each returns the write, and the caller decides with what it goes to disk in one batch.
 
 /** A paper of a call, under the id of its order. */
-export function callPaperWrite(
-  space: 'order' | 'acceptance' | 'voucher' | 'settledVoucher' | 'receipt',
-  orderId: Uint8Array,
-  paper: Envelope,
-): Write {
+export function callPaperWrite(space: PaperSpace, orderId: Uint8Array, paper: Envelope): Write {
   return { key: keyOf(SPACES[space], orderId), value: encodeEnvelope(paper) }
 }
 
@@ -387,6 +425,10 @@ export function checkpointWrite({ value, body, signature, peaks }: StoredCheckpo
     key: keyOf(SPACES.checkpoint, sortableUint(value.sequence)),
     value: encodeBody(checkpointShape, { checkpoint: { body, signature }, peaks }),
   }
+}
+
+export function reverifiedWrite(accountIdBytes: Uint8Array, mark: ReverifiedMark): Write {
+  return { key: keyOf(SPACES.reverified, accountIdBytes), value: encodeBody(reverifiedShape, mark) }
 }
 
 export function journalEntryDeletion(sequence: number): Write {

@@ -33,6 +33,7 @@ import {
   readNodeKey,
   responsesDirectory,
 } from './data-directory.ts'
+import { startLedgerUpkeep } from './ledger-upkeep.ts'
 import type { Market } from './market.ts'
 import { modelsForSale, type ForSale } from './offers-for-sale.ts'
 import { removeRuntimeFile, writeRuntimeFile } from './runtime-file.ts'
@@ -84,6 +85,8 @@ export async function createNode({
   }
 
   async function assemble(): Promise<RunningNode> {
+    const upkeep = startLedgerUpkeep({ ledger, clock, logger })
+    closers.push(() => upkeep.stop())
     const trades = config.role !== 'local'
     const buys = config.role === 'buyer' || config.role === 'both'
     const providers = createProviders({ clock }, providersOptions(config))
