@@ -24,7 +24,8 @@ receipt: type =tok/receipt/1, network text:32, order hash, buyer hash, seller ha
   httpStatus? count, error? text:64, usage usage, usageSource =provider|counted, amount amount, answerBytes count,
   answerDigest hash, startedAtMs count, firstPartMs? count, durationMs count
 statement: type =tok/statement/1, network text:32, asset text:16, buyer hash, seller hash, sequence count, previous? hash,
-  items items, owed amount, paid amount, creditLimit amount, issuedAtMs count, rejection? hash
+  items items, owed amount, paid amount, creditLimit amount, issuedAtMs count, rejection? hash,
+  buyerRestoredAtMs? count, sellerRestoredAtMs? count
 call: kind =call, order hash, voucher hash, receipt? hash, usage usage, amount amount
 payment: kind =payment, payment hash, adapter text:32, reference text:256, amount amount, paidAtMs count
 netting: kind =netting, netting hash, amount amount

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, unlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AccountView, ReconcileView } from '../../src/gateway/admin-api.ts'
 import { runCli, type CliResult } from '../support/cli.ts'
@@ -215,3 +217,24 @@ test('`ledger reconcile` compares now, and says what failed', async () => {
   expect(accounts).toMatchObject([{ peer: seller.peerId, reconciled: false, code: 'seller_unreachable' }])
   expect((await cli('buyer', 'evidence', 'export')).stdout).toBe('')
 })
+
+test('a disk that takes no more ends trading at once, and nothing was bought unrecorded', async () => {
+  await trade(1)
+  await settled(buyer, seller)
+  // No file of the buyer may grow beyond this: what a full disk is to LevelDB's log.
+  await promisify(execFile)('prlimit', ['--pid', String(buyer.pid), '--fsize=40960'])
+  let answered = 1
+  const refused = await eventually(async () => {
+    const answer = await chat(buyer.url, { stream: true })
+    if (answer.status !== 200) return answer
+    answered += 1
+    return undefined
+  })
+  expect([refused.status, refused.text()]).toEqual([503, expect.stringContaining('the ledger cannot be written')])
+  expect((await chat(buyer.url)).text()).toContain('the ledger cannot be written')
+  await buyer.end('SIGKILL')
+  await startBuyer()
+  await hears(buyer, [seller])
+  await trade(1)
+  expect((await settled(buyer, seller)).items).toHaveLength(answered + 1)
+}, 30_000)

@@ -82,6 +82,20 @@ describe('the standalone verifier', () => {
     }
   }, 120_000)
 
+  test('says the same of a ledger whose sides went back to copies', async () => {
+    const pair = await LedgerPair.reconciled()
+    for (const side of [pair.buyer, pair.seller]) await side.restore(await side.backUp())
+    pair.disconnect()
+    await pair.exchange()
+    await pair.trade({ vouched: 30 })
+    await pair.exchange()
+    const file = Buffer.from((await collect(exportLedger(pair.seller.ledger, 1))).join(''))
+    const [own, standalone] = await verdicts(file)
+    expect(file.toString()).toContain('sellerRestoredAtMs')
+    expect(own).toMatchObject({ statements: 1 })
+    expect(standalone).toEqual(own)
+  })
+
   test('says the same of a ledger whose journal was pruned', async () => {
     const pair = await tradedPair()
     const { ledger } = pair.seller
