@@ -56,6 +56,16 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      {
+        // No clock but their own: how fast they run says nothing.
+        test: {
+          name: 'simulation',
+          include: ['test/simulation/**/*.test.ts'],
+          pool: 'threads',
+          testTimeout: 120_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
       ...clients,
     ],
   },
