@@ -4,7 +4,7 @@
 import { systemClock } from '../base/clock.ts'
 import { TokError } from '../base/errors.ts'
 import type { Config } from '../config/config.ts'
-import type { AccountView, JsonObject, VerifyView } from '../gateway/admin-api.ts'
+import type { AccountView, JsonObject, ProofView, PruneView, VerifyView } from '../gateway/admin-api.ts'
 import { findAdmin, type AdminClient } from './admin-client.ts'
 
 /** A whole ledger may be checked signature by signature before the answer begins. */
@@ -21,6 +21,10 @@ export interface LedgerSource {
   verify(): Promise<VerifyView>
   /** NDJSON, in pieces of any size. */
   export(): Promise<AsyncIterable<Uint8Array | string>>
+  /** The line of a proof file. @throws TokError or AnsweredError `record_not_found` */
+  prove(id: string): Promise<string>
+  /** Forgets journal entries from before. */
+  prune(beforeMs: number): Promise<PruneView>
   /** Lines of an evidence file: proven equivocations. */
   evidence(): Promise<readonly string[]>
   /** Copies ledger and node key to a directory of this machine, named by its whole path. */
@@ -40,6 +44,9 @@ function askLedger(admin: AdminClient): LedgerSource {
     show: (id) => admin.ask(`ledger/show/${encodeURIComponent(id)}`),
     verify: () => admin.ask('ledger/verify', { timeoutMs: VERIFY_TIMEOUT_MS }),
     export: () => admin.read('ledger/export'),
+    prove: async (id) =>
+      (await admin.ask<ProofView>(`ledger/prove/${encodeURIComponent(id)}`, { timeoutMs: VERIFY_TIMEOUT_MS })).proof,
+    prune: (beforeMs) => admin.ask('ledger/prune', { body: { beforeMs }, timeoutMs: VERIFY_TIMEOUT_MS }),
     evidence: () => admin.ask('ledger/evidence'),
     async backUp(directory) {
       await admin.ask('ledger/backup', { body: { directory }, timeoutMs: BACKUP_TIMEOUT_MS })
@@ -58,7 +65,7 @@ async function openStoredLedger(config: Config): Promise<LedgerSource> {
   const [
     { openLevelStore },
     { openLedger },
-    { accountsOf, creditPolicyOf, evidenceOf, recordOf, verifyLedger },
+    { accountsOf, creditPolicyOf, evidenceOf, proofOf, pruneLedger, recordOf, verifyLedger },
     { exportLedger },
     { DEFAULT_ASSET },
     { backUpNode },
@@ -80,6 +87,8 @@ async function openStoredLedger(config: Config): Promise<LedgerSource> {
     show: (id) => recordOf(ledger, id, creditPolicyOf(config)),
     verify: () => verifyLedger(ledger, systemClock.nowMs()),
     export: () => Promise.resolve(exportLedger(ledger, systemClock.nowMs())),
+    prove: (id) => proofOf(ledger, id),
+    prune: (beforeMs) => pruneLedger(ledger, beforeMs),
     evidence: () => evidenceOf(ledger),
     backUp: (directory) => backUpNode(ledger, config.dataDirectory, directory),
     close: () => ledger.close(),

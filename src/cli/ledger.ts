@@ -5,13 +5,11 @@ import { open, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
-import { formatAmount } from '../base/amount.ts'
 import { reasonOf, TokError } from '../base/errors.ts'
 import type { JsonObject, JsonValue } from '../gateway/admin-api.ts'
-import type { VerifiedExport } from '../ledger/verify-export.ts'
 import { addConfigFlags, loadCommandConfig, wantsJson } from './config-flags.ts'
-import { EXIT } from './failure.ts'
 import { defineLedgerAccounts } from './ledger-accounts.ts'
+import { defineLedgerProofs } from './ledger-proofs.ts'
 import { defineLedgerRecovery } from './ledger-recovery.ts'
 import { defineLedgerSettle } from './ledger-settle.ts'
 import { openLedgerSource, type LedgerSource } from './ledger-source.ts'
@@ -31,15 +29,7 @@ export function defineLedger(command: Command): void {
     .argument('<id>', 'account, peer ID, request id, order or receipt')
     .action((id: string) => withLedger(show, (source, json) => showRecord(source, id, json)))
 
-  const verify = command
-    .command('verify')
-    .description('check every signature, chain and price of an exported file, or of this node’s own ledger')
-  addConfigFlags(verify)
-    .argument('[file]', 'a file of `tok-node ledger export`, of any node; needs no node')
-    .option('--native', 'check with Node’s own Ed25519 instead of tweetnacl: faster, and not independent of the signer')
-    .action((file: string | undefined, { native = false, json = false }: { native?: boolean; json?: boolean }) =>
-      file === undefined ? withLedger(verify, verifyOwn) : verifyFile(file, native, json),
-    )
+  defineLedgerProofs(command, withLedger)
 
   const exporting = command.command('export').description('write the whole ledger as NDJSON that anyone can verify')
   addConfigFlags(exporting)
@@ -100,6 +90,7 @@ function recordLines(record: JsonObject, depth: number): string[] {
   const indent = '  '.repeat(depth)
   return Object.entries(record).flatMap(([name, value]) => {
     if (value === undefined || value === null) return []
+    if (name === 'parts') return priceLines(value, indent)
     const items: readonly JsonValue[] = Array.isArray(value) ? value : [value]
     return items.flatMap((item) =>
       typeof item === 'object' && item !== null && !Array.isArray(item)
@@ -109,68 +100,19 @@ function recordLines(record: JsonObject, depth: number): string[] {
   })
 }
 
+/** The parts of a price, line by line. */
+function priceLines(parts: JsonValue, indent: string): string[] {
+  const rows = (Array.isArray(parts) ? parts : []).map((part) => {
+    const { tokens, count, microsPerMtok, product } = part as JsonObject
+    return [String(tokens), String(count), `x ${String(microsPerMtok)}`, `= ${String(product)}`]
+  })
+  return table(['tokens', '>count', '>micros per Mtok', '>product'], rows).map((line) => `${indent}${line}`)
+}
+
 function shownValue(name: string, value: JsonValue): string {
   if (name.endsWith('Micros') && typeof value === 'string') return usd(value)
   if (name.endsWith('AtMs') && typeof value === 'number') return new Date(value).toISOString()
   return String(value)
-}
-
-async function verifyOwn(source: LedgerSource, json: boolean): Promise<void> {
-  const view = await source.verify()
-  if (!view.verified) process.exitCode = EXIT.failed
-  if (json) {
-    printJson(view)
-  } else if (view.verified) {
-    print(`${paint('green', 'verified')}: ${view.statements} statements, ${view.entries} journal entries`)
-  } else {
-    print(`${paint('red', 'damaged')} at ${view.problem?.position ?? '?'}: ${view.problem?.reason ?? '?'}`)
-  }
-}
-
-async function verifyFile(file: string, native: boolean, json: boolean): Promise<void> {
-  const { verifyExportFile } = await import('../ledger/verify-export.ts')
-  const verified = await verifyExportFile(file, native ? 'native' : 'tweetnacl')
-  if (json) printJson(jsonOf(verified))
-  else print(...verifiedLines(file, verified))
-}
-
-function jsonOf({ accounts, ...verified }: VerifiedExport): unknown {
-  return {
-    verified: true,
-    ...verified,
-    accounts: accounts.map(({ id, buyer, seller, statements, calls, owed, paid, head }) => ({
-      account: Buffer.from(id).toString('hex'),
-      buyer,
-      seller,
-      statements,
-      calls,
-      owedMicros: owed.toString(),
-      paidMicros: paid.toString(),
-      headHash: Buffer.from(head).toString('hex'),
-    })),
-  }
-}
-
-function verifiedLines(file: string, verified: VerifiedExport): string[] {
-  const { node, network, exportedAtMs, lines, statements, signatures, engine, accounts, unsettled, cannotShow } =
-    verified
-  return [
-    `${paint('green', 'verified')} ${file}: ${lines} lines, ${statements} statements, ${signatures} signatures by ${engine}`,
-    `  of node ${node}, network ${harmless(network)}, exported ${new Date(exportedAtMs).toISOString()}`,
-    ...table(
-      ['buyer', 'seller', '>statements', '>calls', '>owed', '>paid'],
-      accounts.map((each) => [
-        each.buyer,
-        each.seller,
-        each.statements.toString(),
-        each.calls.toString(),
-        `${formatAmount(each.owed)} USD`,
-        `${formatAmount(each.paid)} USD`,
-      ]),
-    ),
-    ...(unsettled === 0 ? [] : [`${unsettled} orders with a voucher are not settled yet`]),
-    ...cannotShow.map((each) => `${paint('dim', 'it cannot show')} ${each}`),
-  ]
 }
 
 async function exportLedger(source: LedgerSource, output: string | undefined, json: boolean): Promise<void> {

@@ -36,6 +36,8 @@ function statusLines(view: StatusView): string[] {
         ),
       ),
     ),
+    field('ledger', ledgerText(view.ledger)),
+    ...view.ledger.mismatches.map((reason) => field('', paint('red', harmless(reason)))),
     ...(buying === undefined
       ? []
       : [
@@ -54,4 +56,12 @@ function statusLines(view: StatusView): string[] {
           ),
         ]),
   ]
+}
+
+function ledgerText({ checkpoint, statements, naclVerified }: StatusView['ledger']): string {
+  const signed =
+    checkpoint === undefined
+      ? 'no checkpoint yet'
+      : `checkpoint ${checkpoint.sequence} of ${new Date(checkpoint.createdAtMs).toISOString()}`
+  return `${naclVerified} of ${statements} statements confirmed by tweetnacl, ${signed}`
 }

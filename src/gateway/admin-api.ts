@@ -23,6 +23,15 @@ export interface StatusView {
   readonly multiaddrs: readonly string[]
   readonly startedAtMs: number
   readonly peersConnected: number
+  /** What is signed, and what of it the second verifier has confirmed. */
+  readonly ledger: {
+    /** Absent before the first. */
+    readonly checkpoint?: { readonly sequence: number; readonly createdAtMs: number }
+    readonly statements: number
+    readonly naclVerified: number
+    /** What tweetnacl refuses. */
+    readonly mismatches: readonly string[]
+  }
   readonly providers: readonly ProviderView[]
   /** Absent if this node does not buy. */
   readonly buying?: { readonly spentTodayMicros: string; readonly heldMicros: string; readonly limitMicros?: string }
@@ -130,6 +139,8 @@ export interface AccountView {
   /** Calls whose item the buyer rejects. */
   readonly disputed: number
   readonly headHash?: string
+  /** Of the statements, those that the second verifier has confirmed. */
+  readonly naclVerifiedThrough: number
   /** Why nothing more is traded on it, if so. */
   readonly frozen?: string
 }
@@ -169,6 +180,19 @@ export type SettleRequest =
   | { readonly action: 'net'; readonly peer: string; readonly amountMicros?: string }
   | { readonly action: 'confirm' | 'cancel'; readonly id: string }
   | { readonly action: 'refuse'; readonly id: string; readonly reason: string }
+
+/** A proof of an account or an entry. `GET /api/v1/ledger/prove/ID` */
+export interface ProofView {
+  /** The line of a proof file, with its newline. */
+  readonly proof: string
+}
+
+/** What is left of the journal. `POST /api/v1/ledger/prune` */
+export interface PruneView {
+  readonly entriesGone: number
+  /** Sequence of the checkpoint after which it begins; absent if nothing was ever pruned. */
+  readonly checkpoint?: number
+}
 
 /** The outcome of checking this node's whole ledger. `GET /api/v1/ledger/verify` */
 export interface VerifyView {
@@ -219,6 +243,10 @@ export interface AdminApi {
   /** The whole ledger, line by line, each with its line end. */
   exportLedger(): AsyncIterable<string>
   verifyLedger(): Promise<VerifyView>
+  /** @throws TokError `record_not_found` */
+  prove(id: string): Promise<ProofView>
+  /** Forgets the journal entries from before, as far as a checkpoint covers them. */
+  pruneLedger(beforeMs: number): Promise<PruneView>
   /**
    * Compares the account with one seller, or all of them, and settles what is open.
    * @throws TokError `network_unavailable` on a node that does not buy: buyers open these exchanges

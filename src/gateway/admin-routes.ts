@@ -53,6 +53,8 @@ export function addAdminRoutes(app: FastifyInstance, admin: AdminApi, adminToken
         return reply.type('application/x-ndjson').send(lines)
       })
       routes.get('/ledger/verify', () => admin.verifyLedger())
+      routes.get('/ledger/prove/:id', (request) => admin.prove((request.params as { readonly id: string }).id))
+      routes.post('/ledger/prune', { bodyLimit: BODY_LIMIT_BYTES }, (request) => prune(admin, request))
       routes.get('/ledger/evidence', () => admin.evidence())
       routes.post('/ledger/reconcile', { bodyLimit: BODY_LIMIT_BYTES }, (request) => reconcile(admin, request))
       routes.post('/ledger/backup', { bodyLimit: BODY_LIMIT_BYTES }, (request) => backUp(admin, request))
@@ -127,6 +129,13 @@ function readTime(value: unknown, name: string): number {
 async function reconcile(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
   const { peer } = await readJsonBody(request)
   return admin.reconcile(peer === undefined ? undefined : readText(peer, 'peer'))
+}
+
+/** Body: `{"beforeMs": N}`. */
+async function prune(admin: AdminApi, request: FastifyRequest): Promise<unknown> {
+  const { beforeMs } = await readJsonBody(request)
+  if (typeof beforeMs === 'number' && Number.isSafeInteger(beforeMs)) return admin.pruneLedger(beforeMs)
+  throw new TokError('argument_invalid', { reason: '"beforeMs" is no time in ms' })
 }
 
 /** Body: `{"directory": "/a/whole/path"}`. */

@@ -3,7 +3,7 @@
  * line, place and step. Source: protocols/ledger/v1.md, "Validation".
  */
 import { equalBytes, fromBase64Url } from '../base/bytes.ts'
-import { reasonOf, toTokError } from '../base/errors.ts'
+import { reasonOf, toTokError, TokError } from '../base/errors.ts'
 import { decodeBody, type Shape } from '../wire/shape.ts'
 import { writeLine, type LineMembers } from './export.ts'
 
@@ -36,6 +36,13 @@ export class ExportFault extends Error {
     this.line = line.number
     this.step = step
   }
+}
+
+/** What is wrong with the file `file`, as a TokError. */
+export function exportFault(file: string, thrown: unknown): TokError {
+  if (thrown instanceof TokError) return thrown
+  const { position, reason } = thrown instanceof ExportFault ? thrown : { position: 'start', reason: reasonOf(thrown) }
+  return new TokError('export_invalid', { file, position, reason }, { cause: thrown })
 }
 
 /** Cuts bytes into lines. @throws ExportFault for a line without end or an endless one */

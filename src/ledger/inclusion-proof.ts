@@ -2,6 +2,7 @@
  * A small file that shows one account's head, or one journal entry, under a checkpoint of a node: a stranger checks it without
  * the rest of the ledger. Source: protocols/ledger/v1.md, "Proof file", whose steps the faults name.
  */
+import { createReadStream } from 'node:fs'
 import { fromHex, sha256, toBase64Url, toHex } from '../base/bytes.ts'
 import { accountHeadShape, CHECKPOINT, type AccountHeadLeaf, type Checkpoint } from '../wire/checkpoint.ts'
 import { signingInput, type Signed } from '../wire/envelope.ts'
@@ -11,8 +12,8 @@ import { isIncluded } from '../wire/merkle.ts'
 import { decodeBody } from '../wire/shape.ts'
 import type { InclusionProof } from './checkpoints.ts'
 import { readingOf, signedMembers, type LineMembers } from './export.ts'
-import { bytesOf, decodeOn, ExportFault, parseLine, type ExportLine } from './export-lines.ts'
-import type { SignatureChecker } from './signature-check.ts'
+import { bytesOf, decodeOn, exportFault, ExportFault, parseLine, splitLines, type ExportLine } from './export-lines.ts'
+import { createSignatureChecker, type SignatureChecker, type SignatureEngine } from './signature-check.ts'
 
 export const PROOF_FORMAT = 'tok/proof/1'
 
@@ -39,9 +40,25 @@ export function writeProof(
   return `${JSON.stringify({ kind: 'proof', format: PROOF_FORMAT, of, ...members })}\n`
 }
 
-/** True if a file that begins with `line` is a proof and no export. */
-export function isProof(line: ExportLine): boolean {
-  return line.bytes.subarray(0, 15).toString() === '{"kind":"proof"'
+/**
+ * Verifies the file at `path`, of one line.
+ * @throws TokError `export_invalid`
+ */
+export async function verifyProofFile(path: string, engine: SignatureEngine): Promise<VerifiedProof> {
+  const checker = createSignatureChecker(engine, 1)
+  let proof: VerifiedProof | undefined
+  try {
+    for await (const line of splitLines(createReadStream(path))) {
+      if (proof !== undefined) throw new ExportFault(line, 0, 1, 'a proof has one line')
+      proof = await verifyProof(line, checker)
+    }
+    if (proof === undefined) throw new Error('it is empty')
+    return proof
+  } catch (thrown) {
+    throw exportFault(path, thrown)
+  } finally {
+    await checker.close()
+  }
 }
 
 /** @throws ExportFault for a proof that shows nothing */

@@ -5,7 +5,6 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { equalBytes, fromHex, sha256, toHex } from '../base/bytes.ts'
-import { reasonOf, TokError } from '../base/errors.ts'
 import {
   accountId,
   callItems,
@@ -36,7 +35,16 @@ import {
   type ExportSeal,
   type LineMembers,
 } from './export.ts'
-import { bytesOf, checkLine, decodeOn, ExportFault, parseLine, splitLines, type ExportLine } from './export-lines.ts'
+import {
+  bytesOf,
+  checkLine,
+  decodeOn,
+  exportFault,
+  ExportFault,
+  parseLine,
+  splitLines,
+  type ExportLine,
+} from './export-lines.ts'
 import { createNameSet, type NameSet } from './name-set.ts'
 import { createSignatureChecker, type SignatureChecker, type SignatureEngine } from './signature-check.ts'
 
@@ -115,13 +123,6 @@ export async function verifyExportFile(
   } finally {
     await checker.close()
   }
-}
-
-/** What is wrong with the file at `path`, as a TokError. */
-export function exportFault(file: string, thrown: unknown): TokError {
-  if (thrown instanceof TokError) return thrown
-  const { position, reason } = thrown instanceof ExportFault ? thrown : { position: 'start', reason: reasonOf(thrown) }
-  return new TokError('export_invalid', { file, position, reason }, { cause: thrown })
 }
 
 /**

@@ -12,7 +12,16 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Providers } from '../providers/create-providers.ts'
 import type { Router } from '../routing/router.ts'
 import { backUpNode } from './ledger-copies.ts'
-import { accountsOf, creditPolicyOf, evidenceOf, recordOf, verifyLedger } from './ledger-views.ts'
+import {
+  accountsOf,
+  creditPolicyOf,
+  evidenceOf,
+  ledgerStatusOf,
+  proofOf,
+  pruneLedger,
+  recordOf,
+  verifyLedger,
+} from './ledger-views.ts'
 import type { Market } from './market.ts'
 import { settle, settlementsOf } from './settling.ts'
 import { VERSION } from './version.ts'
@@ -70,6 +79,7 @@ export function createAdmin(dependencies: AdminDependencies): AdminApi {
         multiaddrs: joined?.network.multiaddrs() ?? [],
         startedAtMs: dependencies.startedAtMs,
         peersConnected: joined?.network.peers().length ?? 0,
+        ledger: ledgerStatusOf(ledger),
         providers: providers.list().map((provider) => {
           const models = provider.models()
           return {
@@ -139,6 +149,8 @@ export function createAdmin(dependencies: AdminDependencies): AdminApi {
     show: (id) => recordOf(ledger, id, policy),
     exportLedger: () => exportLedger(ledger, clock.nowMs()),
     verifyLedger: () => verifyLedger(ledger, clock.nowMs()),
+    prove: async (id) => ({ proof: await proofOf(ledger, id) }),
+    pruneLedger: (beforeMs) => pruneLedger(ledger, beforeMs),
     evidence: () => evidenceOf(ledger),
     backUpLedger: (directory) => backUpNode(ledger, config.dataDirectory, directory),
     async reconcile(peer) {

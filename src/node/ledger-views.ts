@@ -4,27 +4,32 @@
 import { equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { TokError } from '../base/errors.ts'
 import type { Config } from '../config/config.ts'
-import type { AccountView, JsonObject, VerifyView } from '../gateway/admin-api.ts'
+import type { AccountView, JsonObject, PruneView, StatusView, VerifyView } from '../gateway/admin-api.ts'
 import { evidenceLine } from '../ledger/evidence.ts'
 import { exportLedger, readingOf } from '../ledger/export.ts'
 import type { AccountView as LedgerAccount } from '../ledger/account-views.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { writeProof } from '../ledger/inclusion-proof.ts'
 import { createSignatureChecker } from '../ledger/signature-check.ts'
 import { ExportFault, splitLines } from '../ledger/export-lines.ts'
 import { verifyExport } from '../ledger/verify-export.ts'
 import { creditLineOf, type CreditLine, type CreditPolicy } from '../market/credit-policy.ts'
 import { hashOfName, nameOfHash } from '../wire/hash-name.ts'
 import type { JournalEntry } from '../wire/journal.ts'
+import { storyOf } from './ledger-story.ts'
 
 /** Statements of an account that are shown: the newest. */
 const STATEMENTS_SHOWN_MAX = 50
 
 /** Every account that was ever used. */
 export function accountsOf(ledger: Ledger, policy: CreditPolicy): readonly AccountView[] {
-  return ledger.accountViews().map((view) => accountOf(view, policy))
+  return ledger.accountViews().map((view) => ({
+    ...accountOf(view, policy),
+    naclVerifiedThrough: ledger.reverifiedThrough(view.id),
+  }))
 }
 
-function accountOf(view: LedgerAccount, policy: CreditPolicy): AccountView {
+function accountOf(view: LedgerAccount, policy: CreditPolicy): Omit<AccountView, 'naclVerifiedThrough'> {
   const line = view.side === 'seller' ? creditLineOf(view, policy) : undefined
   const limit = line?.limit ?? view.creditLimit
   return {
@@ -82,23 +87,44 @@ export async function recordOf(ledger: Ledger, id: string, policy: CreditPolicy)
   const order = entry?.order ?? hash
   const call = order === undefined ? undefined : await ledger.callRecord(order)
   if (entry === undefined && call === undefined) throw new TokError('record_not_found', { id })
-  return {
-    kind: 'inference',
-    ...(entry === undefined ? {} : { journal: reading(entry) }),
-    ...(call === undefined
-      ? {}
-      : {
-          order: signedReading(call.order),
-          voucher: signedReading(call.settledVoucher ?? call.voucher),
-          receipt: signedReading(call.receipt),
-          settledAt: call.settledAt,
-        }),
-  }
+  return storyOf(ledger, entry, call)
 }
 
 /** Proven equivocations, as lines of an evidence file. */
 export async function evidenceOf(ledger: Ledger): Promise<readonly string[]> {
   return (await ledger.conflicts()).map(evidenceLine)
+}
+
+/** What is signed, and what of it is confirmed. */
+export function ledgerStatusOf(ledger: Ledger): StatusView['ledger'] {
+  const { statements, confirmed, mismatches } = ledger.reverification()
+  const newest = ledger.newestCheckpoint()?.value
+  return {
+    ...(newest === undefined ? {} : { checkpoint: { sequence: newest.sequence, createdAtMs: newest.createdAtMs } }),
+    statements,
+    naclVerified: confirmed,
+    mismatches,
+  }
+}
+
+/**
+ * The line of a proof file: of an account by its id, or of the journal entry of a sequence, request id, order or receipt.
+ * @throws TokError `record_not_found`
+ */
+export async function proofOf(ledger: Ledger, id: string): Promise<string> {
+  const hash = /^[0-9a-f]{64}$/.test(id) ? fromHex(id) : hashOfName(id)
+  if (hash !== undefined && ledger.accountViews().some((view) => equalBytes(view.id, hash))) {
+    return writeProof(await ledger.proveAccount(hash))
+  }
+  const sequence = /^\d{1,15}$/.test(id) ? Number(id) : (await findJournalEntry(ledger, id, hash))?.sequence
+  if (sequence === undefined) throw new TokError('record_not_found', { id })
+  return writeProof(await ledger.proveEntry(sequence))
+}
+
+/** Forgets journal entries from before `beforeMs`, as far as a checkpoint covers them. */
+export async function pruneLedger(ledger: Ledger, beforeMs: number): Promise<PruneView> {
+  const { entriesGone, start } = await ledger.pruneJournal(beforeMs)
+  return { entriesGone, ...(start === undefined ? {} : { checkpoint: start.value.sequence }) }
 }
 
 /** Checks the whole ledger as its export is checked, with Node's own signatures. */
@@ -146,12 +172,8 @@ async function findJournalEntry(
   return undefined
 }
 
-function signedReading(signed: { readonly id: Uint8Array; readonly value: unknown }): JsonObject
-function signedReading(signed: { readonly id: Uint8Array; readonly value: unknown } | undefined): JsonObject | undefined
-function signedReading(
-  signed: { readonly id: Uint8Array; readonly value: unknown } | undefined,
-): JsonObject | undefined {
-  return signed && { id: nameOfHash(signed.id), ...reading(signed.value) }
+function signedReading(signed: { readonly id: Uint8Array; readonly value: unknown }): JsonObject {
+  return { id: nameOfHash(signed.id), ...reading(signed.value) }
 }
 
 /** Bodies hold texts, counts, amounts and bytes only, and their reading has none but JSON values. */

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -8,7 +8,7 @@ import { exportLedger } from '../../src/ledger/export.ts'
 import { openLedger, type Ledger } from '../../src/ledger/ledger.ts'
 import { openLevelStore } from '../../src/ledger/store.ts'
 import { ledgerDirectory, openNodeKey } from '../../src/node/data-directory.ts'
-import { accountsOf, recordOf, verifyLedger } from '../../src/node/ledger-views.ts'
+import { accountsOf, proofOf, pruneLedger, recordOf, verifyLedger } from '../../src/node/ledger-views.ts'
 import { writeRuntimeFile } from '../../src/node/runtime-file.ts'
 import { runCli, type CliResult } from '../support/cli.ts'
 import { startFacade, type TestFacade } from '../support/facade.ts'
@@ -60,6 +60,8 @@ function adminOf(): Partial<AdminApi> {
     show: (id) => recordOf(ledger, id, POLICY),
     exportLedger: () => exportLedger(ledger, Date.now()),
     verifyLedger: () => verifyLedger(ledger, Date.now()),
+    prove: async (id) => ({ proof: await proofOf(ledger, id) }),
+    pruneLedger: (beforeMs) => pruneLedger(ledger, beforeMs),
     peers: () => Promise.resolve([]),
     offers: () =>
       Promise.resolve([
@@ -95,6 +97,7 @@ function statusView(): StatusView {
     multiaddrs: ['/ip4/127.0.0.1/tcp/4001'],
     startedAtMs: Date.now() - 61_000,
     peersConnected: 2,
+    ledger: { checkpoint: { sequence: 3, createdAtMs: 0 }, statements: 7, naclVerified: 5, mismatches: ['not so'] },
     providers: [{ name: 'mine', origin: provider.url, dialects: ['openai-chat'], health: 'up', models: 1 }],
     buying: { spentTodayMicros: '250000', heldMicros: '0', limitMicros: '1000000' },
     selling: { paused: false, offers: 1, callsOpen: 1, slots: 4 },
@@ -110,6 +113,8 @@ describe('a running node', () => {
   it('tells its status to people and to programs', async () => {
     const { stdout, code } = await cli('status')
     expect(stdout).toContain(`running tok-node 0.1.0, process ${process.pid}, for 1 min`)
+    expect(stdout).toContain('5 of 7 statements confirmed by tweetnacl, checkpoint 3 of 1970-01-01T00:00:00.000Z')
+    expect(stdout).toContain('not so')
     expect(stdout).toContain('0.25 USD spent today, 0.00 USD held, limit 1.00 USD')
     expect(stdout).toContain('1 offers, 1 of 4 slots busy')
     expect(code).toBe(0)
@@ -209,12 +214,47 @@ describe('the ledger of a running node', () => {
     expect((await cli('ledger verify --json')).json()).toMatchObject({ verified: true })
   })
 
+  it('an entry is proven under a checkpoint, in a file that verifies anywhere', async () => {
+    await ledger.recordInference({
+      requestId: 'proven',
+      direction: 'local',
+      endpoint: 'chat',
+      dialect: 'openai-chat',
+      stream: 'no',
+      requestedModel: 'qwen',
+      resolvedModel: 'qwen',
+      status: 'completed',
+      tokenSource: 'absent',
+      durationMs: 1,
+      retries: 0,
+    })
+    const { stdout: proof } = await cli('ledger prove proven')
+    expect(await cli('ledger prove 1')).toMatchObject({ stdout: proof, code: 0 })
+    await writeFile(join(home, 'proof.json'), proof)
+    const verified = await cli('ledger verify proof.json')
+    expect(verified.stdout).toContain(`verified proof.json: journal entry 1 under checkpoint 1 of ${peerId}`)
+    expect(verified.code).toBe(0)
+    const shown = (await cli('ledger verify proof.json --native --json')).json()
+    expect(shown).toMatchObject({ verified: true, of: 'entry', shown: { requestId: 'proven' } })
+    await writeFile(join(home, 'proof.json'), proof.replace('"index":0', '"index":1'))
+    expect(await cli('ledger verify proof.json')).toMatchObject({ code: 1 })
+    expect((await cli('ledger prove nothing --json')).json()).toMatchObject({ error: { code: 'record_not_found' } })
+    expect((await cli('ledger show proven')).stdout).toMatch(/checkpoint\n.*sequence +1\n/s)
+  })
+
+  it('nothing of today is pruned, and a wrong number of days is refused', async () => {
+    expect((await cli('ledger prune --keep-days 0 --json')).json()).toEqual({ entriesGone: 0 })
+    expect((await cli('ledger prune --keep-days 30')).stdout).toContain('nothing was pruned')
+    expect((await cli('ledger prune --keep-days few')).code).toBe(2)
+  })
+
   it('its export goes to stdout byte by byte and verifies', async () => {
     const { stdout } = await cli('ledger export')
     expect(stdout.trim().split('\n')).toHaveLength(2)
     await cli('ledger export -o mine.ndjson')
     const { stdout: verified, code } = await cli('ledger verify mine.ndjson')
     expect(verified).toContain('verified mine.ndjson: 2 lines, 0 statements, 1 signatures by tweetnacl')
+    expect(verified).toContain('0 journal entries; no checkpoint')
     expect(verified).toContain(`of node ${peerId}, network main`)
     expect(verified).toContain('it cannot show that nothing newer exists')
     expect(code).toBe(0)

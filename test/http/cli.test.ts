@@ -35,6 +35,8 @@ const LEAVES = [
   'ledger list',
   'ledger show',
   'ledger verify',
+  'ledger prove',
+  'ledger prune',
   'ledger export',
   'config show',
 ]

@@ -150,6 +150,8 @@ const unscripted: AdminApi = {
   show: notScripted,
   exportLedger: notScripted,
   verifyLedger: notScripted,
+  prove: notScripted,
+  pruneLedger: notScripted,
   reconcile: notScripted,
   backUpLedger: notScripted,
   evidence: notScripted,
