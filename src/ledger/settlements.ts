@@ -3,7 +3,7 @@
  * announces a payment, the seller confirms it, and its next statement says so; a netting is signed by both, and then stands in a
  * statement of each of the two accounts. Source: protocols/account/v1.md, "Payments and nettings".
  */
-import { equalBytes, toHex } from '../base/bytes.ts'
+import { equalBytes, sha256, toHex, utf8 } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { formatAmount } from '../base/amount.ts'
 import { peerVisibleCode, TokError, toTokError } from '../base/errors.ts'
@@ -181,9 +181,9 @@ export function createSettlements(
     })
   }
 
-  /** Why a payment cannot be taken into an account, or undefined. */
-  async function obstacleTo(state: AccountState, { value, id }: Signed<Payment>): Promise<TokError | undefined> {
-    const { adapter, reference, amount } = value
+  /** The other payment to this seller that has the reference, whoever its buyer is; or undefined. */
+  async function referenceUsed(state: AccountState, { value, id }: Signed<Payment>): Promise<TokError | undefined> {
+    const { reference } = value
     const settled = await settlementRecords.settledReference(value)
     if (settled !== undefined) {
       const where = equalBytes(settled.account, state.id) ? 'this account' : 'another account'
@@ -193,12 +193,20 @@ export function createSettlements(
       if (!equalBytes(other.account.seller, state.account.seller)) continue
       for (const { signed, state: at } of other.payments.values()) {
         const isOpen = at === 'confirmed' || (at === 'proposed' && other === state)
-        const isSame = referenceName(signed.value) === referenceName({ adapter, reference })
+        const isSame = referenceName(signed.value) === referenceName(value)
         if (isOpen && isSame && !equalBytes(signed.id, id)) {
           return new TokError('reference_used', { reference, detail: 'another payment with it is under way' })
         }
       }
     }
+    return undefined
+  }
+
+  /** Why a payment cannot be taken into an account, or undefined. */
+  async function obstacleTo(state: AccountState, payment: Signed<Payment>): Promise<TokError | undefined> {
+    const used = await referenceUsed(state, payment)
+    if (used !== undefined) return used
+    const { amount } = payment.value
     if (amount === 0n) return invalid('a payment of nothing')
     const payable = payableOf(state)
     return amount > payable
@@ -298,13 +306,16 @@ export function createSettlements(
       }),
 
     confirmPayment: (id) =>
-      withPayment(id, 'seller', async (state, payment) => {
-        if (payment.state === 'confirmed') return viewOfPayment(state, payment, clock.nowMs())
-        if (isExpired(payment, clock.nowMs())) throw invalid('it is expired: the buyer has to announce it again')
-        const others = { ...state, payments: new Map([...state.payments].filter(([name]) => name !== toHex(id))) }
-        const obstacle = await obstacleTo(others, payment.signed)
-        if (obstacle?.code === 'reference_used') throw obstacle
-        return put(state, { ...payment, state: 'confirmed', reason: undefined })
+      withPayment(id, 'seller', (state, payment) => {
+        const { value } = payment.signed
+        // Two buyers may show one payment at the same moment: the second is judged when the first is on disk.
+        return oneAfterAnother(sha256(utf8(referenceName(value))), async () => {
+          if (payment.state === 'confirmed') return viewOfPayment(state, payment, clock.nowMs())
+          if (isExpired(payment, clock.nowMs())) throw invalid('it is expired: the buyer has to announce it again')
+          const used = await referenceUsed(state, payment.signed)
+          if (used !== undefined) throw used
+          return put(state, { ...payment, state: 'confirmed', reason: undefined })
+        })
       }),
 
     refusePayment: (id, reason) =>

@@ -43,7 +43,7 @@ describe('a payment made outside', () => {
     const [waiting] = await eventually(async () => nonEmpty(await settlementsOf(seller)))
     expect(waiting).toMatchObject({ id: announced.id, state: 'proposed', side: 'seller', reference: 'invoice 1' })
     await settle(seller, { action: 'confirm', id: announced.id.slice(0, 8) })
-    await eventually(async () => (await settlementsOf(buyer)).length === 0)
+    await eventually(async () => (await settlementsOf(seller)).length === 0)
     for (const [node, other] of [
       [buyer, seller],
       [seller, buyer],
@@ -89,7 +89,8 @@ describe('a payment made outside', () => {
     const { id } = await settle(buyer, pay(seller, balanceMicros, 'all of it'))
     await eventually(async () => nonEmpty(await settlementsOf(seller)))
     await settle(seller, { action: 'confirm', id })
-    await eventually(async () => (await settlementsOf(buyer)).length === 0)
+    // The seller counts it when the countersignature has come back.
+    await eventually(async () => (await accountWith(seller, buyer)).balanceMicros === '0')
     expect((await ask()).status).toBe(200)
   })
 

@@ -109,6 +109,18 @@ describe('a payment', () => {
     expect(settlementsOf(other, 'seller')).toEqual([])
   })
 
+  test('shown by two buyers at once is confirmed for one of them, however close the two are', async () => {
+    const pair = await pairOwing(60)
+    const other = await pair.withBuyer(testKey(7))
+    await other.trade({ vouched: 30 })
+    await other.exchange()
+    const announced = [await pay(pair, 10n, 'transfer 9'), await pay(other, 10n, 'transfer 9')]
+    for (const each of [pair, other]) await each.exchange()
+    const outcomes = await Promise.allSettled(announced.map(({ id }) => pair.seller.ledger.confirmPayment(id)))
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    expect(outcomes.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'reference_used' } })
+  })
+
   test('waits with 16 others at the most', async () => {
     const pair = await pairOwing(60)
     for (let count = 0; count < LIMITS.openPayments; count++) await pay(pair, 1n, `part ${count}`)
