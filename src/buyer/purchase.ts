@@ -99,7 +99,7 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
   const rankFor: RankFor = (model, needFor) =>
     selectSellers(offers.offersOf(model), needFor, roomWith, (peer) => reputation.of(peer))
 
-  const running = new Set<Promise<void>>()
+  const running = new Map<Purchase, Promise<void>>()
 
   return {
     name: 'network',
@@ -111,19 +111,19 @@ export function createBuyer(dependencies: BuyerDependencies, options: BuyerOptio
           : needOf(endpoint, dialect, inputTokensEstimate, options.outputTokensDefault)
       }),
     send(request, sink) {
-      let run: Promise<void> | undefined
       const nextEnding = (): Promise<void> | undefined => {
-        const others = [...running].filter((each) => each !== run)
+        const others = [...running].flatMap(([each, run]) => (each === purchase ? [] : [run]))
         return others.length === 0 || others.length > ROOM_CALLS_MAX ? undefined : Promise.race(others)
       }
       const purchase = new Purchase(dependencies, options, rankFor, nextEnding, request, sink)
-      const started = purchase.run().finally(() => running.delete(started))
-      run = started
-      running.add(started)
+      running.set(
+        purchase,
+        purchase.run().finally(() => running.delete(purchase)),
+      )
       return purchase
     },
     async idle() {
-      await Promise.all(running)
+      await Promise.all(running.values())
     },
   }
 }
