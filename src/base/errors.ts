@@ -132,7 +132,7 @@ export const ERRORS = {
   statement_invalid: entry(400, 'seller', 'the statement is not acceptable: {reason}', 'correct it, or take out the refused item', PEER),
   settlement_invalid: entry(400, 'client', 'the settlement is not acceptable: {reason}', 'see `tok-node ledger accounts` for what is owed', PEER),
   reference_used: entry(409, 'client', 'the reference "{reference}" was used for another payment: {detail}', 'one payment, one reference: use that of this payment', PEER),
-  statement_outdated: entry(409, 'buyer', 'the statement was proposed before the buyer went back to a copy of its ledger', 'propose it anew', PEER),
+  statement_outdated: entry(409, 'buyer', 'the statement rests on what one side has forgotten, or the other', 'propose it anew, on the ground of this rejection', PEER),
   account_rolled_back: entry(409, 'network', 'the ledger of {peer} and this one part at sequence {sequence}, where both were brought up from copies', 'keep the side that was used last; on the other, start over with `tok-node ledger recover`', PEER),
   account_forked: entry(409, 'network', 'two signed statements stand at sequence {sequence}', 'both are kept as evidence, see `tok-node ledger evidence`; the account is frozen', PEER),
   call_aborted: entry(499, 'buyer', 'the buyer stopped the call', 'nothing: it settles at what was delivered', PEER),

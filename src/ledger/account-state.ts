@@ -385,10 +385,9 @@ export function judgeProposal(
   const refuse = (reason: string, item?: Uint8Array): Refusal => ({ code: 'statement_invalid', reason, item })
   const breach = breachOfChain(state.account, state.head, statement)
   if (breach !== undefined) return refuse(breach)
-  if (statement.buyerRestoredAtMs !== state.ownRestoredAtMs) {
-    return { code: 'statement_outdated', reason: 'the buyer went back to a copy since', item: undefined }
-  }
-  if (!isSame(statement.rejection, lastRejection)) return refuse('it does not name the rejection before it')
+  const outdated = (reason: string): Refusal => ({ code: 'statement_outdated', reason, item: undefined })
+  if (statement.buyerRestoredAtMs !== state.ownRestoredAtMs) return outdated('the buyer went back to a copy since')
+  if (!isSame(statement.rejection, lastRejection)) return outdated('it does not name the rejection before it')
   if (statement.items.length === 0) return refuse('it settles nothing')
   for (const item of statement.items) {
     if (item.kind !== 'call') {

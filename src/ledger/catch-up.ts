@@ -8,6 +8,7 @@ import { TokError } from '../base/errors.ts'
 import {
   callItems,
   evidenceShape,
+  openStatement,
   statementsFrameShape,
   wantedShape,
   type Account,
@@ -16,7 +17,6 @@ import {
   type Hello,
 } from '../wire/account.ts'
 import { decodeBody, encodeBody } from '../wire/shape.ts'
-import { openStatement } from '../wire/account.ts'
 import { peerOfKey } from '../wire/identity.ts'
 import { FRAMES } from '../wire/registry.ts'
 import type { Reconciliation } from './reconciliation.ts'

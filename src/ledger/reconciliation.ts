@@ -240,7 +240,7 @@ export function createReconciliation(dependencies: {
       if (!isReconciled) void oneAfterAnother(accountId(account), async () => book.forgetStranger(account))
     },
 
-    freeze: (account, one, other) => freezeByProof(queue, book.stateOf(account), one, other),
+    freeze: (account, one, other) => freezeByProof({ queue, records }, book.stateOf(account), one, other),
 
     async conflicts() {
       const found: Conflict[] = []

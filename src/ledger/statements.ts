@@ -76,13 +76,13 @@ export interface Statements {
   /**
    * The seller takes the buyer's rejection of its pending proposal: the refused item is set aside, and the next proposal names
    * the rejection. A rejection of the statement as a whole freezes the account for good, as there is nothing to take out, unless
-   * the buyer went back to a copy since.
+   * a side went back to a copy since: then it is proposed anew.
    * @throws TokError `statement_invalid`, `signature_invalid`
    */
   applyRejection(account: Account, envelope: Envelope): Promise<Signed<Rejection>>
 }
 
-/** Rejections at one sequence, after which a buyer that says it went back to a copy once more is not believed. */
+/** Rejections at one sequence, after which a buyer that calls a proposal outdated once more gets no other. */
 const OUTDATED_MAX = 32
 
 export function createStatements(
@@ -134,7 +134,7 @@ export function createStatements(
     const isOver = sequence <= state.head.sequence
     const answered = isOver ? countersigned : await records.rejectedOf(state.id)
     if (answered !== undefined && decodeBody(STATEMENT.shape, answered.body, 'statement').sequence === sequence) {
-      const { equivocators } = await freezeByProof(queue, state, answered, copyOf(statement))
+      const { equivocators } = await freezeByProof({ queue, records }, state, answered, copyOf(statement))
       if (equivocators.length > 0) throw new TokError('account_forked', { sequence })
     }
     if (sequence !== state.head.sequence + 1) {
@@ -236,12 +236,9 @@ export function createStatements(
         const refused = payment && ({ ...payment, state: 'refused', reason: rejection.value.reason } as const)
         const isItem = isOfItem(state, rejection.value)
         const countBefore = (await records.rejectionsOf(state.id, pending.value.sequence)).length
-        const isOutdated = rejection.value.code === 'statement_outdated' && !isItem
-        const isNoGround = pending.value.buyerRestoredAtMs === state.otherRestoredAtMs
-        if (isOutdated && (isNoGround || countBefore >= OUTDATED_MAX)) {
-          throw new TokError('statement_invalid', {
-            reason: 'the buyer did not go back to a copy since it was proposed',
-          })
+        const isOutdated = item === undefined && rejection.value.code === 'statement_outdated'
+        if (isOutdated && countBefore >= OUTDATED_MAX) {
+          throw new TokError('statement_invalid', { reason: `it was rejected ${countBefore} times` })
         }
         await queue.commit([
           rejectionWrite(state.id, rejection, countBefore),

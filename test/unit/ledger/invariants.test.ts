@@ -46,7 +46,14 @@ interface Step {
 
 const CREDIT_LIMIT = 300n
 /** What an honest run meets: limits, breaks, and calls that are over. Anything else is a fault. */
-const EXPECTED = ['account_unreconciled', 'credit_exhausted', 'stream_incomplete', 'record_not_found', 'internal_error']
+const EXPECTED = [
+  'account_rolled_back',
+  'account_unreconciled',
+  'credit_exhausted',
+  'stream_incomplete',
+  'record_not_found',
+  'internal_error',
+]
 
 const anyCall = fc.nat({ max: 2 })
 const anyCount = fc.nat({ max: 120 })
@@ -128,6 +135,34 @@ test.each(['buyer', 'seller'] as const)(
   60_000,
 )
 
+test('whatever backups both sides go back to, nobody is convicted, and both agree or say where they part', async () => {
+  const restore = fc.record({
+    do: fc.constant('restore' as const),
+    side: fc.constantFrom<Side>('buyer', 'seller'),
+    backup: fc.nat({ max: 7 }),
+  })
+  const restores = fc.record({ act: restore, crash: fc.constant(undefined) })
+  const trade = { do: 'call', isLastLost: false, receipted: undefined, isReceiptLost: false, ends: ['seller', 'buyer'] }
+  const settling: readonly Step[] = [
+    { act: { ...trade, max: 9, vouched: [9] } as CallAct, crash: undefined },
+    { act: { do: 'exchange', cutAfter: undefined, isAwaited: true }, crash: undefined },
+  ]
+  const parts = fc.oneof(
+    { weight: 1, arbitrary: steps.map((step): readonly Step[] => [step]) },
+    { weight: 3, arbitrary: fc.constant(settling) },
+    { weight: 3, arbitrary: restores.map((step): readonly Step[] => [step]) },
+  )
+  const schedules = fc.array(parts, { minLength: 4, maxLength: 24 }).map((each) => each.flat())
+  await fc.assert(
+    fc.asyncProperty(schedules, fc.integer(), async (schedule, seed) => {
+      const run = await Run.begin(seed)
+      for (const step of schedule) await run.take(step)
+      await run.part()
+    }),
+    { numRuns: 60 },
+  )
+}, 60_000)
+
 /** One call and what is known to be signed for it, by promises that resolved. */
 interface TrackedCall {
   readonly order: Signed<Order>
@@ -144,7 +179,7 @@ class Run {
   readonly #pair: LedgerPair
   readonly #calls: TrackedCall[] = []
   readonly #chain = new Map<number, string>()
-  readonly #backups: LedgerSide['store'][] = []
+  readonly #backups: Record<Side, LedgerSide['store'][]> = { buyer: [], seller: [] }
   #exchange: Promise<void> = Promise.resolve()
   #isReconciled = true
 
@@ -166,7 +201,7 @@ class Run {
       this.#isReconciled = false
       await this.#pair.crash(crash.side)
       await this.#exchange
-      if (this.#backups.length === 0) await this.#auditDisk(crash.side)
+      if (this.#backups.buyer.length + this.#backups.seller.length === 0) await this.#auditDisk(crash.side)
     }
     await work
   }
@@ -190,9 +225,10 @@ class Run {
       case 'restore': {
         await this.#exchange
         const side = this.#pair[act.side]
-        this.#backups.push(await side.backUp())
+        const backups = this.#backups[act.side]
+        backups.push(await side.backUp())
         this.#isReconciled = false
-        await side.restore((this.#backups[act.backup % this.#backups.length] ?? side.store).copy())
+        await side.restore((backups[act.backup % backups.length] ?? side.store).copy())
         this.#pair.disconnect()
       }
     }
@@ -322,12 +358,7 @@ class Run {
   /** I8: the faults end, and two exchanges later both agree and nothing is open. */
   async converge(): Promise<void> {
     const { buyer, seller } = this.#pair
-    await this.#exchange
-    for (const { order } of this.#calls) {
-      await hasDone(seller, this.#pair.closeSale(order))
-      await hasDone(buyer, this.#pair.closePurchase(order))
-    }
-    this.#pair.disconnect()
+    await this.#endAll()
     for (let round = 0; round < 2; round++) await this.#pair.exchange()
     const [ours, theirs] = this.#pair.views()
     assert.equal(ours.head && toHex(ours.head), theirs.head && toHex(theirs.head), 'I8: one head')
@@ -351,6 +382,38 @@ class Run {
       await this.#auditMoney(side)
       await this.#auditExport(side)
     }
+  }
+
+  /** Calls that still run are over on both sides, and the connection is new. */
+  async #endAll(): Promise<void> {
+    await this.#exchange
+    for (const { order } of this.#calls) {
+      await hasDone(this.#pair.seller, this.#pair.closeSale(order))
+      await hasDone(this.#pair.buyer, this.#pair.closePurchase(order))
+    }
+    this.#pair.disconnect()
+  }
+
+  /** The faults end: both agree, or both had gone back to copies and trade no more. Nobody lied, and nobody is said to have. */
+  async part(): Promise<void> {
+    await this.#endAll()
+    let haveParted = false
+    for (let round = 0; round < 3; round++) {
+      const outcome = await this.#pair.exchange().then(
+        () => undefined,
+        (thrown: unknown) => (thrown instanceof TokError ? thrown.code : thrown),
+      )
+      if (outcome === 'account_rolled_back') haveParted = true
+      else assert.ok(outcome === undefined || outcome === 'statement_invalid', `an exchange fails: ${String(outcome)}`)
+    }
+    for (const { frozen } of this.#pair.views()) assert.equal(frozen, undefined)
+    for (const { ledger } of [this.#pair.buyer, this.#pair.seller]) {
+      assert.deepEqual(await ledger.conflicts(), [])
+      await verifyExport(splitLines(exportLedger(ledger, START_MS)), signatureChecker)
+    }
+    if (haveParted) return
+    const [ours, theirs] = this.#pair.views()
+    assert.equal(ours.head && toHex(ours.head), theirs.head && toHex(theirs.head), 'I8: one head')
   }
 
   async auditExports(): Promise<void> {

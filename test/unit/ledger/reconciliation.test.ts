@@ -119,6 +119,30 @@ describe('a side that was restored from an old copy', () => {
     await expectToVerify(pair.seller)
   })
 
+  test.each(['buyer', 'seller'] as const)(
+    'from a backup of before a rejection, at the %s, goes on from there, and nothing is frozen',
+    async (side) => {
+      const pair = await LedgerPair.reconciled()
+      const order = await pair.openCall(100)
+      await pair.vouch(order, 30)
+      await pair.closeSale(order)
+      await pair.closePurchase(order, receiptOf(order, pair.seller.key, 20)) // the seller lost it, and asks for more
+      const backup = await pair[side].backUp()
+      await pair.exchange()
+      expect(pair.released(FRAMES.rejection)).toHaveLength(1)
+      await pair[side].restore(backup)
+      pair.disconnect()
+      await pair.trade({ vouched: 5 }).catch(() => undefined)
+      await pair.exchange()
+      await pair.trade({ vouched: 5 })
+      await pair.exchange()
+      for (const { frozen, sequence } of pair.views()) {
+        expect(frozen).toBeUndefined()
+        expect(sequence).toBeGreaterThan(0)
+      }
+    },
+  )
+
   test('from a backup, at the buyer, gets a proposal of before anew, and nothing is signed twice', async () => {
     const pair = await LedgerPair.reconciled()
     await pair.trade({ vouched: 30 })
@@ -363,6 +387,25 @@ describe('two histories', () => {
     }
     expect(pair.views()[1].frozen).toBeUndefined()
     expect(pair.seller.store.keys().filter(isEvidence)).toEqual([])
+  })
+
+  test('are proven once: a second proof adds nothing, and the ledger opens with the first', async () => {
+    const pair = await LedgerPair.reconciled()
+    await pair.trade({ vouched: 30 })
+    await pair.exchange()
+    const [own] = await pair.seller.ledger.statementsAfter(pair.account, 0)
+    if (own === undefined) throw new Error('there is no statement')
+    const { value } = open(STATEMENT, signedBySeller(own))
+    for (const sequence of [1, 2, 3]) {
+      const [one, other] = [1n, 2n].map((creditLimit) =>
+        dualSigned({ ...value, sequence, creditLimit }, pair.buyer.key, pair),
+      )
+      if (one === undefined || other === undefined) throw new Error('there are two')
+      await pair.seller.ledger.freeze(pair.account, one, other)
+    }
+    await pair.crash('seller')
+    expect(await pair.seller.ledger.conflicts()).toMatchObject([{ sequence: 1 }])
+    expect(pair.views()[1].frozen).toContain('sequence 1')
   })
 
   /**

@@ -227,7 +227,7 @@ describe('the buyer refuses to sign', () => {
     const rejection = rejectionIn(answer)
     expect(rejection.value.reason).toContain(reason)
     expect(hexed(rejection.value)).toMatchObject({
-      code: 'statement_invalid',
+      code: reason.startsWith('does not name') ? 'statement_outdated' : 'statement_invalid',
       statement: toHex(open(STATEMENT, frame).id),
     })
     expect(rejection.value.item !== undefined).toBe(isItem)
@@ -307,6 +307,7 @@ describe('a seller that signs two statements at one place', () => {
       expect(pair.views()[0].frozen).toContain('seller signed two statements at sequence 1')
       const [conflict] = await pair.buyer.ledger.conflicts()
       expect(conflict).toMatchObject({ sequence: 1, equivocators: ['seller'] })
+      expect(pair.buyer.store.keys().filter((key) => key.startsWith('0b'))).toHaveLength(2)
       await pair.crash('buyer')
     }
   })
