@@ -19,6 +19,7 @@ import type { InferenceRecord } from '../../src/wire/journal.ts'
 import { maximumPrice, NO_USAGE, priceUsage } from '../../src/wire/pricing.ts'
 import { DEFAULT_ASSET, DOMAINS } from '../../src/wire/registry.ts'
 import { median, type Figure } from './figures.ts'
+import { costOfVerifying, writeLargeExport } from './large-export.ts'
 import type { Workbench } from './workbench.ts'
 
 const NETWORK = 'bench'
@@ -39,8 +40,11 @@ const STATEMENTS = 3_000
 const STATEMENTS_FOR_TWEETNACL = 40
 const VERIFY_ROUNDS = 3
 
+/** Calls above the number of names that are held in memory. */
+const LARGE = { calls: 96_000, entries: 1_000_000 }
+
 export async function benchLedger(bench: Workbench): Promise<Figure[]> {
-  return [...(await benchVouchers(bench)), ...(await benchVerify(bench))]
+  return [...(await benchVouchers(bench)), ...(await benchVerify(bench)), ...(await benchLargeExport(bench))]
 }
 
 async function openFresh(bench: Workbench): Promise<Ledger> {
@@ -186,6 +190,30 @@ async function benchVerify(bench: Workbench): Promise<Figure[]> {
       rate(independent, (each) => each.signatures),
       '/s',
     ),
+  ]
+}
+
+/** What a file of a million entries takes beyond one of a tenth of them: memory that does not grow with the file. */
+async function benchLargeExport(bench: Workbench): Promise<Figure[]> {
+  const directory = await bench.directory()
+  const costs = []
+  for (const share of [1, 10]) {
+    const path = join(directory, `large-${share}.ndjson`)
+    await writeLargeExport(path, { calls: LARGE.calls / share, entries: LARGE.entries / share }, orderOf)
+    costs.push(await costOfVerifying(path))
+  }
+  const [large, small] = costs
+  if (large === undefined || small === undefined) throw new Error('nothing was verified')
+  const megabytes = (bytes: number): number => bytes / 1_048_576
+  return [
+    figure(
+      `verify, native: ${LARGE.entries} journal entries and ${LARGE.calls} settled calls`,
+      large.elapsedMs / 1_000,
+      's',
+    ),
+    figure('verify, native: lines', (large.lines * 1_000) / large.elapsedMs, '/s'),
+    figure('most memory of that process', megabytes(large.rssMaxBytes), 'MB', { atMost: 512 }),
+    figure('the same for a tenth of the file', megabytes(small.rssMaxBytes), 'MB'),
   ]
 }
 

@@ -114,14 +114,23 @@ export async function verifyExportFile(
 ): Promise<VerifiedExport> {
   const checker = createSignatureChecker(engine)
   try {
-    const { size } = await stat(path)
-    const stream = createReadStream(path, { highWaterMark: 262_144 })
-    stream.on('data', () => onProgress(stream.bytesRead, size))
-    return await verifyExport(splitLines(stream), checker)
+    return await verifyExport(splitLines(chunksOf(path, onProgress)), checker)
   } catch (thrown) {
     throw exportFault(path, thrown)
   } finally {
     await checker.close()
+  }
+}
+
+async function* chunksOf(
+  path: string,
+  onProgress: (bytesRead: number, bytesTotal: number) => void,
+): AsyncIterable<Uint8Array> {
+  const { size } = await stat(path)
+  const stream = createReadStream(path, { highWaterMark: 262_144 })
+  for await (const chunk of stream) {
+    onProgress(stream.bytesRead, size)
+    yield chunk as Uint8Array
   }
 }
 
