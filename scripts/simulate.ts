@@ -12,7 +12,8 @@ import { QUIET, simulate, SimulationFailure, type SimulationOptions } from '../t
 const HEADLINE = {
   nodes: '100',
   minutes: '30',
-  calls: '800',
+  calls: '600',
+  'answer-s': '40',
   'kill-every-s': '5',
   'loss-percent': '2',
   partitions: '5',
@@ -46,6 +47,7 @@ const options: SimulationOptions = {
   nodes: numberOf('nodes'),
   minutes: numberOf('minutes'),
   calls: numberOf('calls'),
+  answerSecondsMax: numberOf('answer-s'),
   killEveryS: numberOf('kill-every-s'),
   lossPart: numberOf('loss-percent') / 100,
   partitions: numberOf('partitions'),

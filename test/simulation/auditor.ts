@@ -219,7 +219,7 @@ export class Auditor implements NetworkObserver {
   // What comes to a disk.
 
   onDurable(node: AuditedNode, writes: readonly Write[]): void {
-    this.#guard(() => this.#onDurable(node, writes))
+    this.#judge(node, () => this.#onDurable(node, writes))
   }
 
   #onDurable(node: AuditedNode, writes: readonly Write[]): void {
@@ -494,8 +494,8 @@ export class Auditor implements NetworkObserver {
   onSent({ stream, from, to, type, payload }: ObservedFrame): void {
     const node = this.#nodes.get(from)
     const other = this.#nodes.get(to)
-    if (node === undefined || other === undefined || this.#lawless.has(from)) return
-    this.#guard(() => {
+    if (node === undefined || other === undefined) return
+    this.#judge(node, () => {
       if (stream.kind === 'call') this.#onCallFrame(stream, node, other, type, payload)
       else this.#onAccountFrame(stream, node, type, payload)
     })
@@ -730,12 +730,14 @@ export class Auditor implements NetworkObserver {
   }
 
   /** A fault of the auditor itself must not pass for one of those it watches, nor be lost in them. */
-  #guard(check: () => void): void {
+  #judge(actor: AuditedNode, check: () => void): void {
+    const before = this.violation
     try {
       check()
     } catch (thrown) {
       this.#fail('auditor', thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown))
     }
+    if (this.#lawless.has(actor.key.peer)) this.violation = before
   }
 
   #fail(rule: string, what: string): void {

@@ -18,9 +18,9 @@ const COURSES: readonly Course[] = ['uncounted', 'broken', 'refused', 'silent']
 const ANSWERS = 20
 const SILENCE_MS = 30_000
 
-/** A source of answers named "engine". */
-export function createModelServer(clock: Clock, random: Randomness): AnswerSource {
-  return { name: 'engine', send: (request, sink) => new Answer(clock, random, request, sink) }
+/** A source of answers named "engine"; the longest takes about `secondsMax`. */
+export function createModelServer(clock: Clock, random: Randomness, secondsMax: number): AnswerSource {
+  return { name: 'engine', send: (request, sink) => new Answer(clock, random, secondsMax, request, sink) }
 }
 
 class Answer implements Exchange {
@@ -36,15 +36,16 @@ class Answer implements Exchange {
   #isPaused = false
   #cancel: () => void
 
-  constructor(clock: Clock, random: Randomness, { body }: ModelRequest, sink: AnswerSink) {
+  constructor(clock: Clock, random: Randomness, secondsMax: number, { body }: ModelRequest, sink: AnswerSink) {
     this.#clock = clock
     this.#sink = sink
     this.#course = COURSES[random.whole(1, ANSWERS) - 1] ?? 'whole'
-    const { max_tokens: limit = 400 } = JSON.parse(Buffer.from(body).toString('utf8')) as { max_tokens?: number }
+    const { max_tokens: limit = Infinity } = JSON.parse(Buffer.from(body).toString('utf8')) as { max_tokens?: number }
     this.#inputTokens = Math.ceil(body.length / random.between(3, 6))
-    this.#tokens = Math.min(limit, random.whole(1, 600))
+    const tokensPerSecond = random.between(10, 60)
+    this.#tokens = Math.ceil(Math.min(limit, tokensPerSecond * random.between(0, secondsMax)))
     this.#tokensPerEvent = random.whole(4, EVENT_TOKENS_MAX)
-    this.#everyMs = (this.#tokensPerEvent * 1_000) / random.between(10, 60)
+    this.#everyMs = (this.#tokensPerEvent * 1_000) / tokensPerSecond
     const firstMs = this.#course === 'silent' ? SILENCE_MS : random.between(100, 2_500)
     this.#cancel = clock.after(firstMs, () => this.#begin())
   }

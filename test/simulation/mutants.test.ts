@@ -3,6 +3,8 @@
  * the auditor has to notice within a few seeds. With every rule on, the same seeds pass.
  */
 import { afterEach, expect, test, vi } from 'vitest'
+import type * as SettleModule from '../../src/buyer/settle.ts'
+import type * as AccountStateModule from '../../src/ledger/account-state.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
 import type { Store, Write } from '../../src/ledger/store.ts'
 import { open } from '../../src/wire/envelope.ts'
@@ -15,7 +17,7 @@ import type { Tamper } from './simulated-node.ts'
 const off = vi.hoisted(() => new Set<string>())
 
 vi.mock('../../src/ledger/account-state.ts', async (importOriginal) => {
-  const real = await importOriginal<typeof import('../../src/ledger/account-state.ts')>()
+  const real = await importOriginal<typeof AccountStateModule>()
   return {
     ...real,
     judgeProposal: (...given: Parameters<typeof real.judgeProposal>) =>
@@ -29,7 +31,7 @@ vi.mock('../../src/ledger/account-state.ts', async (importOriginal) => {
 })
 
 vi.mock('../../src/buyer/settle.ts', async (importOriginal) => {
-  const real = await importOriginal<typeof import('../../src/buyer/settle.ts')>()
+  const real = await importOriginal<typeof SettleModule>()
   return {
     ...real,
     createSettler: (given: Parameters<typeof real.createSettler>[0]) => {
@@ -162,7 +164,7 @@ test.each(MUTANTS)('$rule switched off is noticed: $what', async ({ rule, tamper
   off.add(rule)
   const found: string[] = []
   for (const seed of SEEDS) {
-    const failure = await failureOf({ ...QUIET, ...BAD_MINUTE, ...options, seed, ...given({ tamperOf, lawless }) })
+    const failure = await failureOf({ ...QUIET, ...BAD_MINUTE, ...options, seed, ...tampered({ tamperOf, lawless }) })
     if (failure !== undefined) found.push(failure)
     if (caughtAs.test(failure ?? '')) return
   }
@@ -172,13 +174,13 @@ test.each(MUTANTS)('$rule switched off is noticed: $what', async ({ rule, tamper
 })
 
 test.each(MUTANTS)('with $rule on, the same minutes pass', async ({ rule, lawless, tamperOf, options }) => {
-  const adversary = lawless === undefined ? {} : given({ tamperOf, lawless })
+  const adversary = lawless === undefined ? {} : tampered({ tamperOf, lawless })
   for (const seed of SEEDS.slice(0, 2)) {
     await expect(failureOf({ ...QUIET, ...BAD_MINUTE, ...options, seed, ...adversary }), rule).resolves.toBeUndefined()
   }
 })
 
-function given(options: Pick<Mutant, 'tamperOf' | 'lawless'>): Partial<SimulationOptions> {
+function tampered(options: Pick<Mutant, 'tamperOf' | 'lawless'>): Partial<SimulationOptions> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 

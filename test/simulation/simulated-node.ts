@@ -30,6 +30,8 @@ export interface World {
   readonly time: VirtualTime
   readonly network: SimulatedNetwork
   readonly auditor: Auditor
+  /** The longest answer, about. */
+  readonly answerSecondsMax: number
   /** Every name of a model that anyone sells. */
   readonly models: readonly string[]
   /** False from the moment no client asks any more. */
@@ -104,7 +106,8 @@ export class SimulatedNode {
         nowMs: () => Math.round(START_MS + time.nowMs + this.skewMs),
         monotonicMs: () => time.nowMs - bootedAtMs,
         after: (delayMs, callback) =>
-          time.after(delayMs, () => {
+          // As setTimeout has it: what waits for the rest of a moment must not wait in vain for ever.
+          time.after(Math.max(1, delayMs), () => {
             if (process.isAlive) callback()
           }),
       },
@@ -131,7 +134,7 @@ export class SimulatedNode {
     const store = tamper?.store?.(process.store) ?? process.store
     const ledger = await openLedger({ store, key: this.key, clock }, { network: NETWORK, asset: ASSET })
     process.ledger = ledger
-    const server = createModelServer(clock, random.fork())
+    const server = createModelServer(clock, random.fork(), this.#world.answerSecondsMax)
     const bytes = random.fork()
     process.market = await startMarket(
       {
@@ -195,7 +198,7 @@ export class SimulatedNode {
 
 function requestFor(requestId: string, model: string, random: Randomness): ModelRequest {
   const content = 'why '.repeat(random.whole(5, 500))
-  const max_tokens = random.isWithin(0.8) ? random.whole(20, 500) : undefined
+  const max_tokens = random.isWithin(0.8) ? random.whole(20, 2_000) : undefined
   return {
     requestId,
     endpoint: 'chat',

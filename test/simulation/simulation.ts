@@ -24,6 +24,8 @@ export interface SimulationOptions {
   readonly minutes: number
   /** Questions that clients have open at once, over all nodes. */
   readonly calls: number
+  /** The longest answer, about. With more than a minute's a run does not converge in time. */
+  readonly answerSecondsMax: number
   /** Virtual seconds between two deaths of a process; 0: none dies. */
   readonly killEveryS: number
   readonly lossPart: number
@@ -52,6 +54,7 @@ export const QUIET: SimulationOptions = {
   nodes: 2,
   minutes: 1,
   calls: 4,
+  answerSecondsMax: 10,
   killEveryS: 0,
   lossPart: 0,
   partitions: 0,
@@ -131,6 +134,8 @@ class Run {
   readonly #counts: FaultCounts = { deaths: 0, partitions: 0, clockJumps: 0, diskFailures: 0, restores: 0 }
   readonly #backups = new Map<SimulatedNode, SimulatedNode['disk']>()
   readonly #restored = new Set<SimulatedNode>()
+  /** Nodes whose disk fails now. */
+  readonly #failing = new Set<SimulatedNode>()
   #hasFaults = true
 
   constructor(options: SimulationOptions, config: Config) {
@@ -141,7 +146,14 @@ class Run {
     this.#auditor = new Auditor(this.#time, lawless)
     const network = new SimulatedNetwork(this.#time, this.#random.fork(), options, this.#auditor)
     const models = Array.from({ length: Math.max(1, Math.round(options.nodes / 5)) }, (_, index) => `model-${index}`)
-    this.#world = { time: this.#time, network, auditor: this.#auditor, models, isBusy: true }
+    this.#world = {
+      time: this.#time,
+      network,
+      auditor: this.#auditor,
+      models,
+      answerSecondsMax: options.answerSecondsMax,
+      isBusy: true,
+    }
     this.#nodes = Array.from({ length: options.nodes }, (_, index) => this.#createNode(index, config))
     for (const [index, node] of this.#nodes.entries()) {
       this.#auditor.watch(node)
@@ -274,6 +286,7 @@ class Run {
 
   #kill(node: SimulatedNode, random: Randomness): void {
     node.kill()
+    this.#failing.delete(node)
     this.#counts.deaths += 1
     this.#time.after(random.between(100, 8_000), () => {
       if (node.process === undefined) void node.start()
@@ -309,9 +322,10 @@ class Run {
     if (process === undefined) return
     this.#counts.diskFailures += 1
     process.store.failWrites(random.pick(['ENOSPC', 'EIO']))
+    this.#failing.add(node)
     this.#time.trace(`disk fails ${node.name}`)
     this.#time.after(random.between(500, 5_000), () => {
-      if (node.process === process) this.#kill(node, random)
+      if (node.process === process && this.#hasFaults) this.#kill(node, random)
     })
   }
 
@@ -346,6 +360,7 @@ class Run {
     this.#world.network.partition(new Map())
     for (const node of this.#nodes) {
       node.skewMs = 0
+      if (this.#failing.has(node)) node.kill()
       if (node.process === undefined) void node.start()
     }
     this.#time.after(RECOVERED_AFTER_MS, () => {
