@@ -3,12 +3,27 @@
  * protocols/account/v1.md after every step. It shares no code with the ledger it watches: it decodes signed bytes by itself and
  * knows the store by its numbers.
  */
-import { createHash, createPublicKey, verify } from 'node:crypto'
-import { decode, encode } from '@ipld/dag-cbor'
+import { decode } from '@ipld/dag-cbor'
 import type { TokError } from '../../src/base/errors.ts'
 import type { Write } from '../../src/ledger/store.ts'
 import { EVENT_TOKENS_MAX } from './model-server.ts'
 import type { NetworkObserver, ObservedFrame, SimulatedStream } from './simulated-network.ts'
+import {
+  accountIdOf,
+  countIn,
+  envelope,
+  fieldsOf,
+  fromHex,
+  hex,
+  isSigned,
+  micros,
+  priceOf,
+  promiseIn,
+  sha256,
+  type Bytes,
+  type Fields,
+  type Promised,
+} from './signed-bytes.ts'
 import type { SimulatedDisk } from './simulated-store.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -52,14 +67,6 @@ export interface AuditFigures {
 }
 
 type Side = 'buyer' | 'seller'
-type Bytes = Uint8Array
-type Fields = Readonly<Record<string, unknown>>
-
-interface Promised {
-  readonly index: number
-  readonly amount: bigint
-  readonly tokens: number
-}
 
 interface Call {
   readonly id: string
@@ -73,6 +80,8 @@ interface Call {
   /** The newest voucher on the seller's disk. */
   recorded: Promised | undefined
   readonly receipts: Map<string, bigint>
+  /** Amount of the receipt on the seller's disk. */
+  receipted: bigint | undefined
   /** Tokens by the running count: sent by the seller, come to the buyer. */
   sentTokens: number
   gotTokens: number
@@ -169,12 +178,13 @@ export class Auditor implements NetworkObserver {
   readonly #nodes = new Map<string, AuditedNode>()
   readonly #calls = new Map<string, Call>()
   readonly #accounts = new Map<string, Account>()
+  readonly #accountOfPair = new Map<string, Account>()
   readonly #callOfStream = new Map<number, Call>()
-  /** Per exchange: who has said that its evidence is through. */
-  readonly #doneBy = new Map<number, Set<string>>()
   /** Pairs that were reconciled since the first of them started: `process|other`. */
   readonly #reconciled = new Set<string>()
   readonly #live = new Set<Call>()
+  /** Accounts of which a side was restored and has not caught up yet. */
+  readonly #rolledBack = new Set<Account>()
   /** Adversaries: what they do to themselves is their own affair. */
   readonly #lawless: ReadonlySet<string>
 
@@ -232,7 +242,7 @@ export class Auditor implements NetworkObserver {
           if (value !== undefined) this.#noteVoucher(node, envelope(value).body)
           break
         case SPACE.receipt:
-          if (value !== undefined) this.#noteReceipt(envelope(value).body)
+          if (value !== undefined) this.#noteReceipt(node, envelope(value).body)
           break
         case SPACE.openCall:
           this.#noteMark(node, key, value)
@@ -272,6 +282,7 @@ export class Auditor implements NetworkObserver {
       newest: undefined,
       recorded: undefined,
       receipts: new Map(),
+      receipted: undefined,
       sentTokens: 0,
       gotTokens: 0,
       settledTokens: undefined,
@@ -302,7 +313,7 @@ export class Auditor implements NetworkObserver {
     if (node === call.account.seller && (call.recorded?.index ?? 0) < promised.index) call.recorded = promised
   }
 
-  #noteReceipt(body: Bytes): void {
+  #noteReceipt(node: AuditedNode, body: Bytes): void {
     const receipt = fieldsOf(body)
     const call = this.#calls.get(hex(receipt['order'] as Bytes))
     if (call === undefined) return this.#fail('R7', 'a receipt of no order')
@@ -310,6 +321,7 @@ export class Auditor implements NetworkObserver {
     const id = hex(sha256(body))
     if (!call.receipts.has(id)) this.figures.receipts += 1
     call.receipts.set(id, amount)
+    if (node === call.account.seller) call.receipted = amount
   }
 
   #noteMark(node: AuditedNode, key: Bytes, value: Bytes | undefined): void {
@@ -441,9 +453,6 @@ export class Auditor implements NetworkObserver {
     if (ahead === 0) this.#rolledBack.delete(account)
   }
 
-  /** Accounts of which a side was restored and has not caught up yet. */
-  readonly #rolledBack = new Set<Account>()
-
   #readAnew(account: Account, side: Side): void {
     const { disk } = account[side]
     const id = Buffer.from(account.id, 'hex').toString('latin1')
@@ -467,6 +476,8 @@ export class Auditor implements NetworkObserver {
       if (side === 'seller') {
         const voucher = this.#kept(account.seller, SPACE.voucher, fromHex(call.id))
         call.recorded = voucher === undefined ? undefined : promiseIn(fieldsOf(voucher))
+        const receipt = this.#kept(account.seller, SPACE.receipt, fromHex(call.id))
+        call.receipted = receipt === undefined ? undefined : micros(fieldsOf(receipt)['amount'])
       }
     }
   }
@@ -512,7 +523,6 @@ export class Auditor implements NetworkObserver {
   }
 
   onEnded(stream: SimulatedStream, peer: string): void {
-    this.#doneBy.delete(stream.id)
     const call = this.#callOfStream.get(stream.id)
     const node = this.#nodes.get(peer)
     if (call === undefined || node === undefined) return
@@ -700,8 +710,8 @@ export class Auditor implements NetworkObserver {
   }
 
   #accountOf(fields: Fields): Account {
-    const { network, asset, buyer, seller } = fields
-    const id = hex(sha256(Buffer.concat([Buffer.from('tok/account/1\0'), encode({ network, asset, buyer, seller })])))
+    const { buyer, seller } = fields
+    const id = accountIdOf(fields)
     const known = this.#accounts.get(id)
     if (known !== undefined) return known
     const buyerNode = this.#nodes.get(hex(buyer as Bytes))
@@ -720,13 +730,12 @@ export class Auditor implements NetworkObserver {
       pending: { buyer: false, seller: false },
     }
     this.#accounts.set(id, account)
+    this.#accountOfPair.set(`${buyerNode.key.peer}|${sellerNode.key.peer}`, account)
     return account
   }
 
   #accountBetween(buyer: string, seller: string): Account | undefined {
-    return [...this.#accounts.values()].find(
-      (account) => account.buyer.key.peer === buyer && account.seller.key.peer === seller,
-    )
+    return this.#accountOfPair.get(`${buyer}|${seller}`)
   }
 
   /** A fault of the auditor itself must not pass for one of those it watches, nor be lost in them. */
@@ -746,16 +755,14 @@ export class Auditor implements NetworkObserver {
 }
 
 /** For people. */
-function describe({ marks, newest, recorded, receipts, settledAmount }: Call): string {
-  const [receipt] = receipts.values()
-  return `${marks.buyer} at the buyer with ${newest?.amount ?? 0n} promised, ${marks.seller} at the seller with ${recorded?.amount ?? 0n}, receipt ${receipt ?? 'none'}, settled at ${settledAmount ?? 'nothing'}`
+function describe({ marks, newest, recorded, receipted, settledAmount }: Call): string {
+  return `${marks.buyer} at the buyer with ${newest?.amount ?? 0n} promised, ${marks.seller} at the seller with ${recorded?.amount ?? 0n}, receipt ${receipted ?? 'none'}, settled at ${settledAmount ?? 'nothing'}`
 }
 
 /** What the seller can prove it is owed for a call that is over. */
-function claimIn({ recorded, receipts }: Call): bigint {
+function claimIn({ recorded, receipted }: Call): bigint {
   const promised = recorded?.amount ?? 0n
-  const [receipt = promised] = receipts.values()
-  return receipt < promised ? receipt : promised
+  return receipted !== undefined && receipted < promised ? receipted : promised
 }
 
 function sideOf(account: Account, node: AuditedNode): Side {
@@ -769,61 +776,6 @@ function sidesOf(account: Account, node: AuditedNode): readonly Side[] {
   ]
 }
 
-function sha256(bytes: Bytes): Bytes {
-  return createHash('sha256').update(bytes).digest()
-}
-
-function hex(bytes: Bytes): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
-}
-
-function fromHex(text: string): Bytes {
-  return Buffer.from(text, 'hex')
-}
-
 function keyText(space: number, id: Bytes): string {
   return String.fromCharCode(space) + Buffer.from(id).toString('latin1')
-}
-
-function envelope(bytes: Bytes): { readonly body: Bytes; readonly signature: Bytes } {
-  return decode(bytes)
-}
-
-function fieldsOf(body: Bytes): Fields {
-  return decode(body)
-}
-
-function micros(value: unknown): bigint {
-  return BigInt(value as number | bigint)
-}
-
-function promiseIn(voucher: Fields): Promised {
-  const usage = voucher['usage'] as Fields
-  return { index: Number(voucher['index']), amount: micros(voucher['amount']), tokens: Number(usage['outputTokens']) }
-}
-
-/** The running count at the head of a part. */
-function countIn(part: Bytes): number {
-  return Buffer.from(part.buffer, part.byteOffset, 4).readUInt32BE(0)
-}
-
-/** In micros: each count at its price per million, rounded up once. */
-function priceOf(usage: Fields, prices: Readonly<Record<string, bigint>>): bigint {
-  const price = (name: string): bigint => prices[name] ?? 0n
-  const cached = micros(usage['cachedInputTokens'])
-  const written = micros(usage['cacheWriteTokens'])
-  const plain = micros(usage['inputTokens']) - cached - written
-  const cost =
-    plain * price('input') +
-    cached * price('cachedInput') +
-    written * price('cacheWrite') +
-    micros(usage['outputTokens']) * price('output')
-  return (cost + 999_999n) / 1_000_000n
-}
-
-const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
-
-function isSigned(publicKey: Bytes, domain: string, body: Bytes, signature: Bytes): boolean {
-  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' })
-  return verify(null, Buffer.concat([Buffer.from(`${domain}\0`), sha256(body)]), key, signature)
 }

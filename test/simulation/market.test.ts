@@ -10,19 +10,19 @@ const BAD_DAY: SimulationOptions = {
   ...QUIET,
   isPair: false,
   nodes: 8,
-  minutes: 2,
+  minutes: 1,
   calls: 40,
-  killEveryS: 4,
+  killEveryS: 3,
   lossPart: 0.02,
   partitions: 3,
   clockJumps: 4,
-  diskFailures: 4,
+  diskFailures: 3,
 }
 
 test('a market in which nothing fails answers every question, pays every answer and agrees', async () => {
   const { figures, exportsVerified } = await simulate({ ...BAD_DAY, ...NOTHING_FAILS })
-  expect(figures.settledCalls).toBeGreaterThan(100)
-  expect(figures.answeredWell).toBeGreaterThan(100)
+  expect(figures.settledCalls).toBeGreaterThan(60)
+  expect(figures.answeredWell).toBeGreaterThan(60)
   expect([figures.lostTokensMax, figures.settledBelowNewestVoucher, exportsVerified]).toEqual([0, 0, 8])
 })
 
@@ -32,7 +32,7 @@ test.each([1, 2, 3, randomInt(2 ** 31)])(
   async (seed) => {
     const { figures, faults, exportsVerified } = await simulate({ ...BAD_DAY, seed })
     expect(faults.deaths).toBeGreaterThan(10)
-    expect(figures.settledCalls).toBeGreaterThan(50)
+    expect(figures.settledCalls).toBeGreaterThan(30)
     expect([figures.rejections, exportsVerified]).toEqual([0, 8])
   },
 )
@@ -43,7 +43,7 @@ test.each([4, randomInt(2 ** 31)])('seed %i: nodes restored from older copies ar
 })
 
 test('the same seed is the same run, event by event', async () => {
-  const options = { ...BAD_DAY, minutes: 1, restores: 2, seed: 5 }
+  const options = { ...BAD_DAY, restores: 2, seed: 5 }
   const first = await simulate(options)
   const second = await simulate(options)
   expect(second).toEqual(first)

@@ -23,7 +23,7 @@ import { START_MS, type VirtualTime } from './virtual-time.ts'
 const RECOVER_MS = 10_000
 
 export const NETWORK = 'simulated'
-export const ASSET = 'USD'
+const ASSET = 'USD'
 
 /** What all nodes of a simulation share. */
 export interface World {
@@ -121,8 +121,10 @@ export class SimulatedNode {
     try {
       await this.#run(process)
     } catch (thrown) {
-      this.startFailure = toTokError(thrown)
-      time.trace(`failed ${this.name} ${this.startFailure.message}`)
+      const error = toTokError(thrown)
+      time.trace(`failed ${this.name} ${error.message}`)
+      // A disk that fails is a fault of this run; its operator starts the node again.
+      if (error.code !== 'storage_failed') this.startFailure = error
     }
   }
 
