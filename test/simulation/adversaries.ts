@@ -36,7 +36,7 @@ const proposeAnew: Tamper = (() => {
 })()
 
 /** Names the items of a proposal twice. */
-const proposeTwice: Tamper = proposing((statement) => {
+export const proposeTwice: Tamper = proposing((statement) => {
   const more = statement.items.reduce((sum, { amount }) => sum + amount, 0n)
   return { ...statement, items: [...statement.items, ...statement.items].slice(0, 32), owed: statement.owed + more }
 })
