@@ -2,12 +2,15 @@
  * Nodes that do not keep the rules: a market whose ledger lies, on real disks and a real network. What they do to themselves is
  * their own affair; what they do to others is audited.
  */
+import { timeoutSignal, type Clock } from '../../src/base/clock.ts'
 import { TokError } from '../../src/base/errors.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import type { Market } from '../../src/node/market.ts'
 import { STATEMENT, type ProposalFrame, type Statement } from '../../src/wire/account.ts'
-import { open, seal } from '../../src/wire/envelope.ts'
+import { decodeEnvelope, encodeEnvelope, open, seal } from '../../src/wire/envelope.ts'
 import type { NodeKey } from '../../src/wire/identity.ts'
-import { VOUCHER } from '../../src/wire/inference.ts'
+import { decodePart, encodePart, RECEIPT, VOUCHER } from '../../src/wire/inference.ts'
+import { FRAMES } from '../../src/wire/registry.ts'
 import type { Tamper } from './simulated-node.ts'
 
 /** A way to cheat, and which side of a pair does it. */
@@ -40,6 +43,8 @@ export const proposeTwice: Tamper = proposing((statement) => {
   const more = statement.items.reduce((sum, { amount }) => sum + amount, 0n)
   return { ...statement, items: [...statement.items, ...statement.items].slice(0, 32), owed: statement.owed + more }
 })
+
+const FLOOD_EVERY_MS = 33
 
 export const ADVERSARIES: readonly Adversary[] = [
   {
@@ -100,9 +105,12 @@ export const ADVERSARIES: readonly Adversary[] = [
     side: 0,
     tamper: { ledger: (ledger) => ({ ...ledger, evidenceFor: () => [] }) },
   },
+  { name: 'floods its seller with exchanges and orders', role: 'buyer', side: 0, tamper: { act: flood } },
   { name: 'proposes twice the amount', role: 'seller', side: 1, tamper: proposeDouble },
   { name: 'proposes each call twice', role: 'seller', side: 1, tamper: proposeTwice },
   { name: 'signs two statements at one sequence', role: 'seller', side: 1, tamper: proposeAnew },
+  { name: 'counts more than it sends', role: 'seller', side: 1, tamper: { frame: countMore } },
+  { name: 'bills more than it sends', role: 'seller', side: 1, tamper: { frame: billMore } },
   {
     name: 'never settles',
     role: 'seller',
@@ -116,6 +124,41 @@ export const ADVERSARIES: readonly Adversary[] = [
     tamper: { ledger: (ledger) => ({ ...ledger, recordVoucher: async () => undefined }) },
   },
 ]
+
+/** Every part claims fifty tokens more than there are. */
+function countMore(type: number, payload: Uint8Array): Uint8Array {
+  if (type !== FRAMES.part) return payload
+  const { outputTokens, content } = decodePart(payload)
+  return encodePart(outputTokens + 50, content)
+}
+
+/** Every receipt bills fifty tokens and a hundred micros more than there are. */
+function billMore(type: number, payload: Uint8Array, key: NodeKey): Uint8Array {
+  if (type !== FRAMES.receipt) return payload
+  const { value } = open(RECEIPT, decodeEnvelope(payload, 'receipt'))
+  const usage = { ...value.usage, outputTokens: value.usage.outputTokens + 50 }
+  return encodeEnvelope(seal(RECEIPT, { ...value, usage, amount: value.amount + 100n }, key))
+}
+
+/** Begins an exchange and sends an order of nonsense with everyone, thirty times a second, for as long as the node lives. */
+function flood(market: Market, clock: Clock): void {
+  clock.after(FLOOD_EVERY_MS, () => {
+    for (const { peer } of market.network.peers()) void annoy(market, clock, peer)
+    flood(market, clock)
+  })
+}
+
+async function annoy({ network }: Market, clock: Clock, peer: string): Promise<void> {
+  try {
+    const stream = await network.openAccountStream(peer, timeoutSignal(clock, 1_000))
+    await stream.write(FRAMES.hello, new Uint8Array(200))
+    const call = await network.openCall(peer, timeoutSignal(clock, 1_000))
+    call.attach({ onFrame: () => undefined, onWritable: () => undefined, onClosed: () => undefined })
+    call.send(FRAMES.order, new Uint8Array(600))
+  } catch {
+    // The seller is gone, or has had enough.
+  }
+}
 
 function proposing(change: (statement: Statement) => Statement): Tamper {
   return {

@@ -6,7 +6,7 @@
 import { decode } from '@ipld/dag-cbor'
 import type { TokError } from '../../src/base/errors.ts'
 import type { Write } from '../../src/ledger/store.ts'
-import { EVENT_TOKENS_MAX } from './model-server.ts'
+import { EVENT_TOKENS_MAX, TOKEN_TEXT } from './model-server.ts'
 import type { NetworkObserver, ObservedFrame, SimulatedStream } from './simulated-network.ts'
 import {
   accountIdOf,
@@ -82,9 +82,11 @@ interface Call {
   readonly receipts: Map<string, bigint>
   /** Amount of the receipt on the seller's disk. */
   receipted: bigint | undefined
-  /** Tokens by the running count: sent by the seller, come to the buyer. */
+  /** Tokens that the seller has sent by its own running count, and that came to the buyer as text. */
   sentTokens: number
   gotTokens: number
+  /** The last bytes that came: a token may be cut. */
+  textEnd: string
   settledTokens: number | undefined
   settledAmount: bigint | undefined
   /** True for a call from before one of its sides was restored: what that side knew of it is gone. */
@@ -285,6 +287,7 @@ export class Auditor implements NetworkObserver {
       receipted: undefined,
       sentTokens: 0,
       gotTokens: 0,
+      textEnd: '',
       settledTokens: undefined,
       settledAmount: undefined,
       isForgotten: false,
@@ -515,7 +518,10 @@ export class Auditor implements NetworkObserver {
   onDelivered({ stream, from, to, type, payload }: ObservedFrame): void {
     if (stream.kind === 'call' && type === FRAME.part) {
       const call = this.#callOfStream.get(stream.id)
-      if (call !== undefined) call.gotTokens = Math.max(call.gotTokens, countIn(payload))
+      if (call === undefined) return
+      const pieces = (call.textEnd + Buffer.from(payload.subarray(4)).toString('latin1')).split(TOKEN_TEXT)
+      call.gotTokens += pieces.length - 1
+      call.textEnd = (pieces.at(-1) ?? '').slice(1 - TOKEN_TEXT.length)
     } else if (stream.kind === 'account' && type === FRAME.done) {
       const receiver = this.#nodes.get(to)
       if (receiver?.process !== undefined) this.#reconciled.add(`${to}#${receiver.process.number}|${from}`)

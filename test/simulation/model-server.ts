@@ -10,6 +10,9 @@ import type { Randomness } from './randomness.ts'
 /** What an answer is like. */
 type Course = 'whole' | 'uncounted' | 'broken' | 'refused' | 'silent'
 
+/** A token of text: four bytes, so that the running count of the text and the count of tokens are the same number. */
+export const TOKEN_TEXT = 'word'
+
 /** The most tokens of one event: the most by which a window can be passed. */
 export const EVENT_TOKENS_MAX = 24
 
@@ -87,7 +90,7 @@ class Answer implements Exchange {
     }
     const tokens = Math.min(this.#tokensPerEvent, this.#tokens - this.#tokensSent)
     this.#tokensSent += tokens
-    const goesOn = this.#sink.onData(event({ choices: [{ index: 0, delta: { content: 'word'.repeat(tokens) } }] }))
+    const goesOn = this.#sink.onData(event({ choices: [{ index: 0, delta: { content: TOKEN_TEXT.repeat(tokens) } }] }))
     this.#isPaused = !goesOn
     this.#cancel = this.#clock.after(this.#everyMs, () => this.#next())
   }

@@ -9,6 +9,7 @@ import type { Config } from '../../src/config/config.ts'
 import { createOpaqueSeal } from '../../src/dialects/conversation/opaque-state.ts'
 import type { AnswerSink, Exchange, ModelRequest } from '../../src/dialects/exchange.ts'
 import { openLedger, type Ledger } from '../../src/ledger/ledger.ts'
+import type { CallChannel } from '../../src/network/network.ts'
 import type { Store } from '../../src/ledger/store.ts'
 import { startMarket, type Market } from '../../src/node/market.ts'
 import type { Offer } from '../../src/wire/advert.ts'
@@ -52,6 +53,10 @@ export interface NodePlan {
 export interface Tamper {
   readonly ledger?: (ledger: Ledger, key: NodeKey) => Ledger
   readonly store?: (store: Store) => Store
+  /** Puts other bytes in the place of a frame that the node sends on a call it sells. */
+  readonly frame?: (type: number, payload: Uint8Array, key: NodeKey) => Uint8Array
+  /** What the node does beside its trade, from its start on. */
+  readonly act?: (market: Market, clock: Clock) => void
 }
 
 /** One run of a node, from its start to its death. */
@@ -148,12 +153,28 @@ export class SimulatedNode {
         translation: { seal: createOpaqueSeal(this.#seed), onDropped: () => undefined },
         offersNow: () => offers,
         supplyOf: (model) => (offers.some((offer) => offer.model === model) ? { source: server, model } : undefined),
-        createNetwork: async (_, __, handlers) => network.join(this.key.peer, clock, () => process.isAlive, handlers),
+        createNetwork: async (_, __, handlers) => {
+          const onCall = (channel: CallChannel): void => handlers.onCall(this.#tampered(channel))
+          return network.join(this.key.peer, clock, () => process.isAlive, { ...handlers, onCall })
+        },
       },
       config,
       'tok-node/simulated',
     )
+    tamper?.act?.(process.market, clock)
     for (let count = 0; count < clients; count++) this.#ask(process, random.fork())
+  }
+
+  #tampered(channel: CallChannel): CallChannel {
+    const change = this.#plan.tamper?.frame
+    if (change === undefined) return channel
+    return {
+      peer: channel.peer,
+      attach: (handlers) => channel.attach(handlers),
+      send: (type, payload) => channel.send(type, change(type, payload, this.key)),
+      consumed: (bytes) => channel.consumed(bytes),
+      close: () => channel.close(),
+    }
   }
 
   /** What an operator does after a restore: has the accounts with all who may hold more compared. */
