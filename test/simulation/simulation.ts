@@ -76,7 +76,6 @@ export interface SimulationReport {
   /** From the last fault until every pair agreed with nothing open. */
   readonly convergedAfterMs: number
   readonly exportsVerified: number
-  readonly violation: undefined
 }
 
 interface FaultCounts {
@@ -189,7 +188,6 @@ class Run {
       pairs: this.#auditor.truth().length,
       convergedAfterMs,
       exportsVerified,
-      violation: undefined,
     }
   }
 
