@@ -25,7 +25,7 @@ const GROUPS: Readonly<Record<string, (bench: Workbench) => Promise<Figure[]>>> 
 const RESULTS = join(import.meta.dirname, '../bench-results.json')
 
 /** Longer than a group takes on a slow machine; a bench that hangs ends with the name of what hung. */
-const GROUP_LIMIT_MS = 600_000
+const GROUP_LIMIT_MS = 900_000
 
 async function main(words: readonly string[]): Promise<void> {
   const unknown = words.find((word) => !Object.hasOwn(GROUPS, word))
