@@ -125,7 +125,7 @@ export async function loadCheckpoints(
         },
         key,
       )
-      const checkpoint = { ...signed, peaks: mark.peaks }
+      const checkpoint = { ...signed, peaks: mark.peaks, totals: mark.totals }
       await queue.commit([checkpointWrite(checkpoint)])
       newest = checkpoint
       return { ...now, checkpoint }

@@ -9,7 +9,7 @@ import { canonicalModel } from '../wire/advert.ts'
 import { journalEntryShape, type InferenceRecord, type JournalEntry } from '../wire/journal.ts'
 import { createMerkleTree } from '../wire/merkle.ts'
 import { encodeBody } from '../wire/shape.ts'
-import { journalWrite, type Records } from './records.ts'
+import { areStorable, journalWrite, type Records, type StoredTotals } from './records.ts'
 import type { Write } from './store.ts'
 
 const DAY_MS = 86_400_000
@@ -21,10 +21,12 @@ export interface JournalHead {
   readonly head: Uint8Array | undefined
 }
 
-/** The same, with the Merkle tree over the bytes of all entries. */
+/** The same, with the Merkle tree over the bytes of all entries, and what the day's trades came to. */
 export interface JournalMark extends JournalHead {
   readonly root: Uint8Array
   readonly peaks: readonly Uint8Array[]
+  /** Undefined if they name too much to be kept. */
+  readonly totals: StoredTotals | undefined
 }
 
 /** What the trades of one day (UTC) come to, in micros. */
@@ -54,24 +56,33 @@ export async function loadJournal(dependencies: {
 }): Promise<Journal> {
   const { records, clock } = dependencies
   let totals = noTotals(dayOf(clock.nowMs()))
-
   const start = await records.journalStart()
   let chain: JournalHead = { sequence: start?.value.entries ?? 0, head: start?.value.journalHead }
-  let isNewest = true
   for await (const { entry, encoded } of records.journalEntries(true)) {
-    if (isNewest) chain = { sequence: entry.sequence, head: sha256(encoded) }
-    isNewest = false
-    if (dayOf(entry.recordedAtMs) < totals.day) break
-    count(totals, entry)
-  }
-
-  // The newest checkpoint knows the tree up to its place: a start reads what came after it, not the whole journal.
-  let tree = createMerkleTree()
-  for await (const { value, peaks } of records.checkpoints(true)) {
-    tree = createMerkleTree({ count: value.entries, peaks })
+    chain = { sequence: entry.sequence, head: sha256(encoded) }
     break
   }
-  for await (const { encoded } of records.journalEntries(false, tree.count())) tree.add(encoded)
+
+  // The newest checkpoint knows the tree, and the trades of its day, up to its place: a start reads what came after it, not
+  // the whole journal, nor the whole day.
+  let tree = createMerkleTree()
+  let isDayWhole = false
+  for await (const { value, peaks, totals: known } of records.checkpoints(true)) {
+    tree = createMerkleTree({ count: value.entries, peaks })
+    isDayWhole = known !== undefined && known.day <= totals.day
+    if (known?.day === totals.day) totals = readTotals(known)
+    break
+  }
+  if (!isDayWhole) {
+    for await (const { entry } of records.journalEntries(true)) {
+      if (dayOf(entry.recordedAtMs) < totals.day) break
+      if (entry.sequence <= tree.count()) count(totals, entry)
+    }
+  }
+  for await (const { entry, encoded } of records.journalEntries(false, tree.count())) {
+    tree.add(encoded)
+    if (dayOf(entry.recordedAtMs) >= totals.day) count(totals, entry)
+  }
   if (tree.count() !== chain.sequence) {
     const reason = `its newest entry is ${chain.sequence}, and ${tree.count()} were written`
     throw new TokError('ledger_corrupt', { position: 'journal', reason })
@@ -100,7 +111,7 @@ export async function loadJournal(dependencies: {
       return journalWrite(entry.sequence, encoded)
     },
     head: () => chain,
-    mark: () => ({ ...chain, root: tree.root(), peaks: tree.peaks() }),
+    mark: () => ({ ...chain, root: tree.root(), peaks: tree.peaks(), totals: writeTotals(today()) }),
     today,
   }
 }
@@ -130,6 +141,17 @@ function count(totals: Totals, { direction, amount = 0n, counterparty, resolvedM
     add(totals.spentWith, toHex(counterparty))
     add(totals.spentOn, canonicalModel(resolvedModel))
   }
+}
+
+function writeTotals({ day, spent, spentWith, spentOn, soldTo }: Totals): StoredTotals | undefined {
+  const list = (amounts: ReadonlyMap<string, bigint>) => [...amounts].map(([name, amount]) => ({ name, amount }))
+  const stored = { day, spent, spentWith: list(spentWith), spentOn: list(spentOn), soldTo: list(soldTo) }
+  return areStorable(stored) ? stored : undefined
+}
+
+function readTotals({ day, spent, spentWith, spentOn, soldTo }: StoredTotals): Totals {
+  const map = (amounts: StoredTotals['spentOn']) => new Map(amounts.map(({ name, amount }) => [name, amount]))
+  return { day, spent, spentWith: map(spentWith), spentOn: map(spentOn), soldTo: map(soldTo) }
 }
 
 function dayOf(ms: number): number {

@@ -57,8 +57,26 @@ const headShape = record({
   creditLimit: amount,
 })
 
-/** A checkpoint, and the peaks from which the journal's tree goes on after it. */
-const checkpointShape = record({ checkpoint: envelopeShape, peaks: list(bytes(32), 53) })
+/** More sellers, models or buyers in one day are counted again from its entries at the next start. */
+const NAMES_OF_DAY_MAX = 4_096
+const namedAmounts = list(record({ name: text(LIMITS.modelNameBytes), amount }), NAMES_OF_DAY_MAX)
+
+/** What the trades of a day (UTC, counted from 1970) come to up to a place of the journal, by name. */
+const storedTotalsShape = record({
+  day: uint,
+  spent: amount,
+  spentWith: namedAmounts,
+  spentOn: namedAmounts,
+  soldTo: namedAmounts,
+})
+export type StoredTotals = Read<typeof storedTotalsShape>
+
+/** A checkpoint, and the peaks and totals from which the journal goes on after it. Only the checkpoint is signed. */
+const checkpointShape = record({
+  checkpoint: envelopeShape,
+  peaks: list(bytes(32), 53),
+  totals: optional(storedTotalsShape),
+})
 
 /** How far the second verifier has come in an account, and what it refuses there. */
 const reverifiedShape = record({ through: uint, mismatch: optional(text(1_024)) })
@@ -71,6 +89,13 @@ const JOURNAL_START_KEY = keyOf(SPACES.meta, Uint8Array.of(1))
 export interface StoredCheckpoint extends Signed<Checkpoint> {
   /** Peaks of the tree over the journal's entries that it covers. */
   readonly peaks: readonly Uint8Array[]
+  /** Of its day; undefined if they name too much. */
+  readonly totals?: StoredTotals | undefined
+}
+
+/** True for totals that a checkpoint can hold. */
+export function areStorable({ spentWith, spentOn, soldTo }: StoredTotals): boolean {
+  return [spentWith, spentOn, soldTo].every(({ length }) => length <= NAMES_OF_DAY_MAX)
 }
 
 /** One stored statement with its place. */
@@ -344,8 +369,8 @@ const PAPER_KINDS = {
 type PaperSpace = keyof typeof PAPER_KINDS
 
 function readCheckpoint(stored: Uint8Array): StoredCheckpoint {
-  const { checkpoint, peaks } = decodeBody(checkpointShape, stored, 'checkpoint')
-  return { ...open(CHECKPOINT, checkpoint), peaks }
+  const { checkpoint, peaks, totals } = decodeBody(checkpointShape, stored, 'checkpoint')
+  return { ...open(CHECKPOINT, checkpoint), peaks, totals }
 }
 
 /** The keys of what is counted in `space`, after `sequence`. */
@@ -420,10 +445,10 @@ export function journalWrite(sequence: number, encoded: Uint8Array): Write {
   return { key: keyOf(SPACES.journal, sortableUint(sequence)), value: encoded }
 }
 
-export function checkpointWrite({ value, body, signature, peaks }: StoredCheckpoint): Write {
+export function checkpointWrite({ value, body, signature, peaks, totals }: StoredCheckpoint): Write {
   return {
     key: keyOf(SPACES.checkpoint, sortableUint(value.sequence)),
-    value: encodeBody(checkpointShape, { checkpoint: { body, signature }, peaks }),
+    value: encodeBody(checkpointShape, { checkpoint: { body, signature }, peaks, totals }),
   }
 }
 

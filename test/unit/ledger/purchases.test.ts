@@ -3,6 +3,21 @@ import { toHex } from '../../../src/base/bytes.ts'
 import { checkBilling } from '../../../src/wire/inference.ts'
 import { collect, LedgerPair, lineOf, receiptOf, testKey, turns, usageOf } from '../../support/ledger-pair.ts'
 
+/** What is left of limits that only totals of the day by seller and by model can tell. */
+function totalsOf(pair: LedgerPair): Readonly<Record<'spent' | 'spentWith' | 'spentOn', bigint | undefined>> {
+  const { ledger } = pair.buyer
+  const { seller } = pair.account
+  const model = pair.order(1).value.model
+  const modelSpendLimits = [{ pattern: model, micros: 1_000n, covers: (name: string) => name === model }]
+  const roomBy = (limits: object) =>
+    ledger.purchaseRoom(seller, model, { spendLimit: undefined, strangerCredit: 10_000n, ...limits }).spend
+  return {
+    spent: ledger.spentAndHeld(),
+    spentWith: roomBy({ sellerSpendLimit: 1_000n }),
+    spentOn: roomBy({ modelSpendLimits }),
+  }
+}
+
 /** Purchases that run, one after the other, and how the last of them ends. */
 const LIMITS_TABLE = `
   credit spend | maxima of the purchases -> the last one
@@ -63,6 +78,29 @@ describe('a purchase within its limits', () => {
     expect(pair.buyer.ledger.spentAndHeld()).toBe(30n)
     pair.clock.advance(86_400_000)
     expect(pair.buyer.ledger.spentAndHeld()).toBe(0n)
+    await pair.buyer.crash()
+    expect(pair.buyer.ledger.spentAndHeld()).toBe(0n)
+  })
+
+  test.each([
+    ['before any trade', 0],
+    ['between two', 1],
+    ['after them', 2],
+  ])('a start goes on from the totals of a checkpoint %s', async (_, tradesBefore) => {
+    const pair = await LedgerPair.reconciled()
+    const trade = () => pair.trade({ max: 100, vouched: 30, receipted: 30 })
+    const { spentWith, spentOn } = await (async () => {
+      for (let count = 0; count < 2; count += 1) {
+        if (count === tradesBefore) await pair.buyer.ledger.takeCheckpoint()
+        await trade()
+      }
+      if (tradesBefore === 2) await pair.buyer.ledger.takeCheckpoint()
+      return totalsOf(pair)
+    })()
+    await pair.buyer.crash()
+    expect(totalsOf(pair)).toEqual({ spent: 60n, spentWith, spentOn })
+    // A checkpoint of yesterday says nothing of today.
+    pair.clock.advance(86_400_000)
     await pair.buyer.crash()
     expect(pair.buyer.ledger.spentAndHeld()).toBe(0n)
   })
