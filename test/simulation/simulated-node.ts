@@ -65,8 +65,8 @@ export interface Process {
   readonly clock: Clock
   readonly store: SimulatedStore
   isAlive: boolean
-  /** Questions of its clients that are not answered yet. */
-  questions: number
+  /** Clients that wait for the rest of an answer. */
+  readonly clients: Set<Client>
   ledger: Ledger | undefined
   market: Market | undefined
 }
@@ -104,7 +104,7 @@ export class SimulatedNode {
     const process: Process = {
       number: this.#processes,
       isAlive: true,
-      questions: 0,
+      clients: new Set(),
       ledger: undefined,
       market: undefined,
       clock: {
@@ -187,6 +187,11 @@ export class SimulatedNode {
     }
   }
 
+  /** Every client that still waits hangs up. */
+  sendClientsHome(): void {
+    for (const client of this.process?.clients ?? []) client.leave()
+  }
+
   /** The process dies as it is; the disk keeps what was on it. */
   kill(): void {
     const { process } = this
@@ -207,13 +212,13 @@ export class SimulatedNode {
       if (!this.#world.isBusy || market?.buyer === undefined) return
       const model = random.pick(models as [string, ...string[]])
       const request = requestFor(`${this.name}-${time.steps}`, model, random)
-      process.questions += 1
       const client = new Client(process.clock, random, (failure) => {
-        process.questions -= 1
+        process.clients.delete(client)
         time.trace(`answered ${this.name} ${failure?.code ?? 'well'}`)
         this.#world.auditor.onAnswered(failure)
         this.#ask(process, random)
       })
+      process.clients.add(client)
       client.exchange = market.buyer.send(request, client)
     })
   }
@@ -250,8 +255,12 @@ class Client implements AnswerSink {
     this.#random = random
     this.#onOver = onOver
     if (random.isWithin(LEAVING_PART)) {
-      clock.after(random.between(100, 15_000), () => this.exchange?.abort(new TokError('client_left')))
+      clock.after(random.between(100, 15_000), () => this.leave())
     }
+  }
+
+  leave(): void {
+    this.exchange?.abort(new TokError('client_left'))
   }
 
   onHead(): void {

@@ -24,7 +24,7 @@ export interface SimulationOptions {
   readonly minutes: number
   /** Questions that clients have open at once, over all nodes. */
   readonly calls: number
-  /** The longest answer, about. With more than a minute's a run does not converge in time. */
+  /** The longest answer, about. */
   readonly answerSecondsMax: number
   /** Virtual seconds between two deaths of a process; 0: none dies. */
   readonly killEveryS: number
@@ -104,7 +104,7 @@ export class SimulationFailure extends Error {
 }
 
 const MINUTE_MS = 60_000
-/** Clients stop asking so long before the last fault, so that what runs is over soon after it. */
+/** Clients stop asking so long before the last fault, and hang up at it if they still wait then. */
 const LAST_QUESTIONS_MS = 30_000
 /** In which all pairs have to agree after the last fault. */
 export const CONVERGE_MS = 30_000
@@ -359,6 +359,7 @@ class Run {
     for (const node of this.#nodes) {
       node.skewMs = 0
       if (this.#failing.has(node)) node.kill()
+      node.sendClientsHome()
       if (node.process === undefined) void node.start()
     }
     this.#time.after(RECOVERED_AFTER_MS, () => {
@@ -371,7 +372,7 @@ class Run {
   /** I8: all pairs agree, and nothing is open, within CONVERGE_MS of the last fault. */
   async #converge(endMs: number): Promise<number> {
     for (let atMs = endMs; atMs < endMs + CONVERGE_MS; atMs += 500) {
-      const isQuiet = this.#nodes.every(({ process }) => process?.market !== undefined && process.questions === 0)
+      const isQuiet = this.#nodes.every(({ process }) => process?.market !== undefined && process.clients.size === 0)
       if (isQuiet && this.#auditor.disagreement() === undefined) return atMs - endMs
       await this.#advanceTo(atMs + 500)
     }
